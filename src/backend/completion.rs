@@ -1,0 +1,145 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::observation::Observer;
+use super::{Event, Live, Observation, Outcome};
+
+/// One request at one backend, from its dispatch to its end.
+///
+/// While it lives, the backend has one more request in flight. It takes note of the outcome once:
+///
+/// ```text
+///            head                    finish
+/// waiting ---------> answering --------------------> over
+///    |                   |  settle (a failed head:      ^
+///    +-------------------+   the outcome is known, the  |
+///    |    dropped = cancelled   request still runs)     |
+///    +--------------------------------------------------+
+/// ```
+///
+/// Dropping it without a word means [`Outcome::Cancelled`]: nobody waited for the end.
+///
+/// # Examples
+///
+/// See [`Pool::start`](crate::Pool::start).
+#[must_use = "dropping it ends the request as cancelled"]
+pub struct Completion {
+    live: Arc<Live>,
+    clock: fn() -> Instant,
+    watch: Option<Watch>,
+    observer: Option<Arc<dyn Observer>>,
+    outcome: Option<Outcome>,
+}
+
+/// The time side of a request, for those who asked for it.
+struct Watch {
+    since: Instant,
+    /// While the head has not arrived: what the backend's count of waiting requests needs back.
+    waiting: Option<u64>,
+    headed: bool,
+}
+
+impl Completion {
+    /// Counts the request in.
+    #[inline]
+    pub(crate) fn begin(live: &Arc<Live>, clock: fn() -> Instant) -> Self {
+        live.enter();
+        Self {
+            live: Arc::clone(live),
+            clock,
+            watch: None,
+            observer: None,
+            outcome: None,
+        }
+    }
+
+    /// Measures its latency, and tells `observer` of its steps.
+    pub(crate) fn watched(mut self, now: Instant, observer: Option<Arc<dyn Observer>>) -> Self {
+        self.watch = Some(Watch {
+            since: now,
+            waiting: self.live.await_head(now),
+            headed: false,
+        });
+        self.observer = observer;
+        self.tell(now, Event::Dispatched);
+        self
+    }
+
+    /// Returns the id of the backend.
+    pub fn backend(&self) -> &str {
+        self.live.id()
+    }
+
+    #[cfg(feature = "tower")]
+    pub(crate) fn backend_id(&self) -> &Arc<str> {
+        self.live.shared_id()
+    }
+
+    /// Notes that the response head has arrived and looks good. This is what latency measures.
+    /// The outcome is known when the response has ended.
+    pub fn head(&mut self) {
+        self.note_head(Outcome::Success);
+    }
+
+    /// Notes that the response head has arrived and that its outcome is final: later ones are
+    /// ignored. The request stays in flight until this is finished or dropped.
+    pub fn settle(&mut self, outcome: Outcome) {
+        if self.outcome.is_none() {
+            self.outcome = Some(outcome);
+            self.note_head(outcome);
+        }
+    }
+
+    /// Ends the request. Without a [`head`](Self::head) before, latency is measured up to now.
+    pub fn finish(mut self, outcome: Outcome) {
+        self.outcome.get_or_insert(outcome);
+    }
+
+    fn note_head(&mut self, outcome: Outcome) {
+        let Some(watch) = &mut self.watch else { return };
+        if std::mem::replace(&mut watch.headed, true) {
+            return;
+        }
+        let now = (self.clock)();
+        let latency = now.saturating_duration_since(watch.since);
+        self.live.record(latency, outcome, now);
+        self.live.end_await(watch.waiting.take());
+        self.tell(now, Event::Head { latency, outcome });
+    }
+
+    fn tell(&self, at: Instant, event: Event) {
+        if let Some(observer) = &self.observer {
+            observer.observe(self.live.handle(), &Observation::new(at, event));
+        }
+    }
+}
+
+impl Drop for Completion {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            let outcome = self.outcome.unwrap_or(Outcome::Cancelled);
+            if !watch.headed || self.observer.is_some() {
+                let now = (self.clock)();
+                let duration = now.saturating_duration_since(watch.since);
+                if !watch.headed {
+                    self.live.record(duration, outcome, now);
+                    self.live.end_await(watch.waiting.take());
+                }
+                self.tell(now, Event::Ended { duration, outcome });
+            }
+        }
+        // Last, so that a picker never sees the room before it sees what the request has shown.
+        self.live.leave();
+    }
+}
+
+impl fmt::Debug for Completion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Completion")
+            .field("backend", &self.backend())
+            .field("outcome", &self.outcome)
+            .finish_non_exhaustive()
+    }
+}

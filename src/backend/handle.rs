@@ -1,0 +1,39 @@
+/// Names one membership of one backend: it stays the same while the backend is a member, and is
+/// never given to another.
+///
+/// A handle has a *slot*, a small number below the largest count that the pool ever had, so that a
+/// picker can keep what it learns in a plain table. A slot is used again once its backend has left;
+/// the whole handle is not, so compare handles before you believe what stands in the table.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::backend::Handle;
+///
+/// let handle = Handle::of_slot(3);
+/// assert_eq!(handle.slot(), 3);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Handle {
+    slot: u32,
+    generation: u32,
+}
+
+impl Handle {
+    /// Names the member at `slot` of a set whose members never change places, such as a slice.
+    pub fn of_slot(slot: usize) -> Self {
+        Self::new(slot, 0)
+    }
+
+    pub(crate) fn new(slot: usize, generation: u32) -> Self {
+        Self {
+            slot: u32::try_from(slot).unwrap_or(u32::MAX),
+            generation,
+        }
+    }
+
+    /// Returns the slot.
+    pub fn slot(self) -> usize {
+        self.slot as usize
+    }
+}

@@ -1,0 +1,168 @@
+//! One member of a pool: who it is, what it was told, what its traffic shows.
+//!
+//! [`Backend`] is what you hand to a [`Pool`](crate::Pool): an id that stays the same for as long
+//! as the member does, a value (a service, an address, anything), and settings. From then on the
+//! pool keeps the live part for it: requests in flight, latency, state. [`BackendInfo`] is a look at
+//! all of that at one moment.
+
+mod completion;
+mod handle;
+mod info;
+mod latency;
+mod live;
+mod observation;
+mod outcome;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+pub use self::completion::Completion;
+pub use self::handle::Handle;
+pub use self::info::{BackendInfo, State};
+pub use self::latency::LatencySettings;
+pub(crate) use self::live::Live;
+#[cfg(feature = "tower")]
+pub(crate) use self::observation::Observer;
+pub use self::observation::{Event, Observation};
+pub use self::outcome::{Failure, Outcome};
+
+/// One member of a [`Pool`](crate::Pool): an id, a value, and settings.
+///
+/// The value is what answers a request: a tower service, an
+/// [`Address`](crate::http::Address), or anything else if you balance without tower.
+///
+/// The id is the backend's identity. Inserting a backend whose id is already in the pool replaces
+/// its value and settings and keeps everything that was learnt about it: requests in flight,
+/// latency, drain.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::Backend;
+///
+/// let backend = Backend::new("cache-1", "10.0.0.1:6379")
+///     .weight(3)
+///     .zone("eu-west-1a")
+///     .metadata("rack", "r7");
+/// assert_eq!(backend.id(), "cache-1");
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Backend<T> {
+    pub(crate) id: Arc<str>,
+    pub(crate) value: T,
+    pub(crate) settings: Settings,
+}
+
+/// What an operator or a discovery source says about a backend.
+///
+/// Kept small, since every pick reads past it: what pickers rarely want is behind a pointer, and
+/// absent while it is all defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) weight: u32,
+    labels: Option<Arc<Labels>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Labels {
+    priority: u32,
+    zone: Option<Arc<str>>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl<T> Backend<T> {
+    /// Creates a backend with weight 1, priority 0, no zone and no metadata.
+    pub fn new(id: impl Into<Arc<str>>, value: T) -> Self {
+        Self {
+            id: id.into(),
+            value,
+            settings: Settings::default(),
+        }
+    }
+
+    /// Sets the weight: its share of the requests relative to the others. Default 1.
+    ///
+    /// Any `u32` is allowed. A backend of weight 0 gets no new requests, as if it were drained;
+    /// when all backends have weight 0, none is eligible and the error says so.
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.settings.weight = weight;
+        self
+    }
+
+    /// Sets the priority, the failover tier: 0, the default, is used first.
+    ///
+    /// Shown to pickers and in [`Pool::list`](crate::Pool::list). It does not decide eligibility by itself yet.
+    pub fn priority(mut self, priority: u32) -> Self {
+        self.settings.label(|labels| labels.priority = priority);
+        self
+    }
+
+    /// Sets the zone, the locality it runs in.
+    ///
+    /// Shown to pickers and in [`Pool::list`](crate::Pool::list). It does not decide eligibility by itself yet.
+    pub fn zone(mut self, zone: impl Into<Arc<str>>) -> Self {
+        let zone = Some(zone.into());
+        self.settings.label(|labels| labels.zone = zone);
+        self
+    }
+
+    /// Adds one entry of metadata, for pickers and for people.
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        let (key, value) = (key.into(), value.into());
+        self.settings.label(|labels| {
+            labels.metadata.insert(key, value);
+        });
+        self
+    }
+
+    /// Returns the id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Returns the value.
+    pub fn value(&self) -> &T {
+        &self.value
+    }
+}
+
+impl Settings {
+    pub(crate) fn priority(&self) -> u32 {
+        self.labels.as_ref().map_or(0, |labels| labels.priority)
+    }
+
+    pub(crate) fn zone(&self) -> Option<&str> {
+        self.labels.as_ref()?.zone.as_deref()
+    }
+
+    pub(crate) fn metadata(&self, key: &str) -> Option<&str> {
+        let metadata = &self.labels.as_ref()?.metadata;
+        metadata.get(key).map(String::as_str)
+    }
+
+    fn label(&mut self, change: impl FnOnce(&mut Labels)) {
+        let mut labels = self.labels.as_deref().cloned().unwrap_or_default();
+        change(&mut labels);
+        self.labels = (labels != Labels::default()).then(|| Arc::new(labels));
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            weight: 1,
+            labels: None,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Backend<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backend")
+            .field("id", &self.id)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

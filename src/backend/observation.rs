@@ -1,0 +1,60 @@
+use std::time::{Duration, Instant};
+
+use super::{Handle, Outcome};
+
+/// Something that happened to a request, for [`Picker::observe`](crate::Picker::observe).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Observation {
+    at: Instant,
+    event: Event,
+}
+
+/// What happened.
+///
+/// ```text
+/// Dispatched --> Head --> Ended
+///     |                    ^
+///     +--------------------+   error before a head, or cancelled
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The request was given to the backend.
+    Dispatched,
+    /// The response head arrived. A failed outcome is final; success is provisional.
+    Head {
+        /// Time since the dispatch.
+        latency: Duration,
+        /// How it looks so far.
+        outcome: Outcome,
+    },
+    /// The request is over: the response has been read to its end, or given up.
+    Ended {
+        /// Time since the dispatch.
+        duration: Duration,
+        /// How it ended.
+        outcome: Outcome,
+    },
+}
+
+impl Observation {
+    /// An event at a moment.
+    pub fn new(at: Instant, event: Event) -> Self {
+        Self { at, event }
+    }
+
+    /// Returns when it happened.
+    pub fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// Returns what happened.
+    pub fn event(&self) -> Event {
+        self.event
+    }
+}
+
+/// Whoever wants to know what becomes of requests.
+pub(crate) trait Observer: Send + Sync {
+    fn observe(&self, backend: Handle, observation: &Observation);
+}

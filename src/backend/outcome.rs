@@ -1,0 +1,98 @@
+use std::error::Error;
+use std::{fmt, io};
+
+/// How a request ended, as far as its backend is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It was answered.
+    Success,
+    /// It was not answered, or not well.
+    Failure(Failure),
+    /// The backend refused it to protect itself, as with HTTP's 429. It may be healthy.
+    Rejected,
+    /// The caller lost interest before the end. The backend is not to blame.
+    Cancelled,
+}
+
+/// What kind of failure it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Failure {
+    /// No connection could be made, so the request never left.
+    Connect,
+    /// Time ran out.
+    Timeout,
+    /// The response said so, as with HTTP's 500 to 599.
+    Response,
+    /// The response began well and broke off.
+    Body,
+    /// Anything else: the service returned an error.
+    Other,
+}
+
+impl Outcome {
+    /// Returns whether this is a [`Failure`] of any kind.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Failure(_))
+    }
+}
+
+impl Failure {
+    /// Sorts an error by what it, or the first cause of it that is known, says.
+    ///
+    /// Known are [`io::Error`] (refused, unreachable, address not available: [`Connect`](Failure::Connect);
+    /// timed out: [`Timeout`](Failure::Timeout)), and, with the feature `tower`, the time-outs of tokio and of this crate's
+    /// dependencies. The rest is [`Other`](Failure::Other).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel::backend::Failure;
+    /// use std::io;
+    ///
+    /// let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+    /// assert_eq!(Failure::of(&refused), Failure::Connect);
+    /// ```
+    pub fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(kind) = classify(error) {
+                return kind;
+            }
+            next = error.source();
+        }
+        Self::Other
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "no connection",
+            Self::Timeout => "timed out",
+            Self::Response => "the response reports a failure",
+            Self::Body => "the response broke off",
+            Self::Other => "the service failed",
+        })
+    }
+}
+
+fn classify(error: &(dyn Error + 'static)) -> Option<Failure> {
+    #[cfg(feature = "tower")]
+    if error.is::<tokio::time::error::Elapsed>() || error.is::<tower::timeout::error::Elapsed>() {
+        return Some(Failure::Timeout);
+    }
+    let error = error.downcast_ref::<io::Error>()?;
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::NetworkDown
+        | io::ErrorKind::AddrNotAvailable
+        | io::ErrorKind::NotFound => Some(Failure::Connect),
+        io::ErrorKind::TimedOut => Some(Failure::Timeout),
+        // The cause inside may say more; an io::Error hands it out as its source.
+        _ => None,
+    }
+}

@@ -1,0 +1,220 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower::BoxError;
+
+use crate::backend::Failure;
+use crate::connect::ConnectError;
+use crate::set::Why;
+
+/// Why a [`Balance`](super::Balance) did not answer a request.
+///
+/// Each kind names the backends that it is about. What a backend itself said is the
+/// [`source`](std::error::Error::source).
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::{Backend, Balance, Pool};
+/// use tower::{ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let broken = service_fn(|_request: ()| async { Err::<(), _>("out of paper") });
+/// let balance = Balance::round_robin(Pool::from([Backend::new("printer-7", broken)]));
+///
+/// let error = balance.oneshot(()).await.unwrap_err();
+/// assert_eq!(error.to_string(), "backend printer-7 failed");
+/// assert_eq!(error.backend(), Some("printer-7"));
+/// assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "out of paper");
+/// # }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No backend was eligible, or the picker wanted none, for as long as the request could wait.
+    #[error("no backend to send the request to: {0}")]
+    NoBackend(NoBackend),
+    /// Backends were picked, but none of them took the request for as long as it could wait. It never left.
+    #[error("no backend took the request within {}: {passed_over}", Seconds(*waited))]
+    Unavailable {
+        /// Which backends were picked and why they were passed over.
+        passed_over: PassedOverList,
+        /// How long the request waited.
+        waited: Duration,
+    },
+    /// The picked backend's service returned an error.
+    #[error("backend {backend} failed")]
+    Backend {
+        /// Its id.
+        backend: Arc<str>,
+        /// What kind of failure it was.
+        failure: Failure,
+        /// What it said.
+        source: BoxError,
+    },
+}
+
+/// Why there was nothing to pick.
+#[derive(Clone, Debug)]
+pub struct NoBackend(pub(super) Cause);
+
+#[derive(Clone, Debug)]
+pub(super) enum Cause {
+    Set(Why),
+    /// The picker chose none of this many, or one beyond them.
+    Declined(usize),
+    OutOfRange(usize, usize),
+}
+
+/// A backend that was picked but did not get the request.
+#[derive(Debug)]
+pub struct PassedOver {
+    pub(super) backend: Arc<str>,
+    pub(super) reason: Reason,
+}
+
+/// The backends that were picked and did not get the request.
+#[derive(Debug, Default)]
+pub struct PassedOverList(pub(super) Vec<PassedOver>);
+
+/// Why a backend was passed over.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Its service was not ready.
+    NotReady,
+    /// Its service cannot be ready: `poll_ready` returned this.
+    Failed(BoxError),
+}
+
+impl Error {
+    /// Returns whether no backend could be picked at all.
+    pub fn is_no_backend(&self) -> bool {
+        matches!(self, Self::NoBackend(_))
+    }
+
+    /// Returns the backend that was given the request and failed.
+    pub fn backend(&self) -> Option<&str> {
+        match self {
+            Self::Backend { backend, .. } => Some(backend),
+            _ => None,
+        }
+    }
+
+    /// Returns the backends that were picked but never got the request, and why.
+    pub fn passed_over(&self) -> &[PassedOver] {
+        match self {
+            Self::Unavailable { passed_over, .. } => &passed_over.0,
+            _ => &[],
+        }
+    }
+
+    /// Returns what kind of failure it was, if a backend is to blame.
+    ///
+    /// For [`Unavailable`](Error::Unavailable) it is [`Connect`](Failure::Connect) if any of those passed over failed:
+    /// the request never left.
+    pub fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::NoBackend(_) => None,
+            Self::Unavailable { passed_over, .. } => {
+                let failed = |passed: &PassedOver| matches!(passed.reason, Reason::Failed(_));
+                passed_over.0.iter().any(failed).then_some(Failure::Connect)
+            }
+            Self::Backend { failure, .. } => Some(*failure),
+        }
+    }
+
+    /// Returns when it makes sense to try again, where that is known: the soonest end of the
+    /// passed over backends' back-off.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let failed = self
+            .passed_over()
+            .iter()
+            .filter_map(|passed| match &passed.reason {
+                Reason::NotReady => None,
+                Reason::Failed(error) => error.downcast_ref(),
+            });
+        failed.map(ConnectError::retry_after).min()
+    }
+}
+
+impl PassedOver {
+    /// Returns the backend's id.
+    pub fn backend(&self) -> &str {
+        &self.backend
+    }
+
+    /// Returns why it was passed over.
+    pub fn reason(&self) -> &Reason {
+        &self.reason
+    }
+}
+
+/// So many are named in a message; the list itself has all.
+const NAMED: usize = 8;
+
+impl fmt::Display for PassedOverList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, passed) in self.0.iter().take(NAMED).enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            write!(f, "{comma}{} {}", passed.backend, passed.reason)?;
+        }
+        more(f, self.0.len())
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotReady => f.write_str("is not ready"),
+            Self::Failed(error) => {
+                // A list has no single source, so here the causes are told.
+                write!(f, "failed ({error}")?;
+                let mut next = error.source();
+                while let Some(cause) = next {
+                    write!(f, ": {cause}")?;
+                    next = cause.source();
+                }
+                f.write_str(")")
+            }
+        }
+    }
+}
+
+impl fmt::Display for NoBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Cause::Set(Why::Empty) => f.write_str("the pool is empty"),
+            Cause::Set(Why::AllOut(named, count)) => {
+                f.write_str("none is eligible (")?;
+                for (i, (id, state)) in named.iter().enumerate() {
+                    let comma = if i == 0 { "" } else { ", " };
+                    write!(f, "{comma}{id}: {state}")?;
+                }
+                more(f, *count)?;
+                f.write_str(")")
+            }
+            Cause::Declined(n) => write!(f, "the picker chose none of {n} eligible backends"),
+            Cause::OutOfRange(rank, n) => {
+                write!(f, "the picker chose rank {rank} of {n} eligible backends")
+            }
+        }
+    }
+}
+
+fn more(f: &mut fmt::Formatter<'_>, count: usize) -> fmt::Result {
+    match count.checked_sub(NAMED) {
+        None | Some(0) => Ok(()),
+        Some(rest) => write!(f, " and {rest} more"),
+    }
+}
+
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3} s", self.0.as_secs_f64())
+    }
+}

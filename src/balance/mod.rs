@@ -1,0 +1,38 @@
+//! The tower service and layer that spread requests over a pool.
+//!
+//! [`Balance`] is a service that any number of tasks share by cloning: no queue, no worker, no lock
+//! between a request and its backend. [`BalanceLayer`](crate::http::BalanceLayer) is the same
+//! around one HTTP client, for pools of addresses.
+//!
+//! # The path of a request
+//!
+//! ```text
+//! call ──> pick ──> is the picked backend ready? ──yes──> call it ──> count until the response ends
+//!            ^                 │ no
+//!            │                 v
+//!            └── pass over it and pick again; when all are passed over, wait for the first of
+//!                them, or for a change of the pool, up to `max_wait`; then fail and say why
+//! ```
+
+mod error;
+mod future;
+mod route;
+mod service;
+mod shared;
+mod track;
+mod waiting;
+
+pub use self::error::{Error, PassedOver, Reason};
+pub use self::future::ResponseFuture;
+pub use self::route::{Direct, Route};
+pub use self::service::Balance;
+#[cfg(feature = "http")]
+pub(crate) use self::service::MAX_WAIT;
+pub(crate) use self::service::short_ways_in;
+pub(crate) use self::shared::Shared;
+pub use self::track::{OnResponse, Track};
+
+/// The clock of this room: tokio's, so that tests can pause it.
+pub(crate) fn clock() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
+}

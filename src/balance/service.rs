@@ -1,0 +1,241 @@
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tower::BoxError;
+use tower_service::Service;
+
+use super::{Direct, Error, OnResponse, ResponseFuture, Route, Shared, Track};
+use crate::picker::Picker;
+use crate::set::Pool;
+
+/// One constructor for each algorithm, for a type that has `new(pool, picker)`.
+macro_rules! short_ways_in {
+    ($pool:ty) => {
+        crate::balance::short_ways_in! { $pool:
+            round_robin RoundRobin,
+            weighted_round_robin WeightedRoundRobin,
+            random Random,
+            weighted_random WeightedRandom,
+            least_requests LeastRequests,
+            exact_least_requests ExactLeastRequests,
+            least_response_time LeastResponseTime,
+            ordered Ordered,
+        }
+    };
+    ($pool:ty: $($name:ident $picker:ident,)+) => {$(
+        #[doc = concat!("Picks with [`", stringify!($picker), "`](crate::picker::", stringify!($picker), ")")]
+        /// at its defaults.
+        pub fn $name(pool: impl Into<$pool>) -> Self {
+            Self::new(pool, crate::picker::$picker::new())
+        }
+    )+};
+}
+pub(crate) use short_ways_in;
+
+/// A service that spreads requests over the backends of a [`Pool`].
+///
+/// `T` is what the pool's backends hold, `Req` the request. Clones share the pool, the picker and
+/// its state; a clone costs one reference count, so it can be made for each request.
+///
+/// The other two parameters are seldom written: `R` says how a backend's value becomes a service
+/// ([`Direct`]: it is one), `K` how long a request counts as in flight ([`OnResponse`]: until there is a response). For
+/// HTTP, [`count_to_body_end`](Self::count_to_body_end) changes the latter.
+///
+/// # Readiness
+///
+/// `poll_ready` is always ready and reserves nothing. A request that finds no ready backend waits in
+/// its future, for [`max_wait`](Self::max_wait) at most. So tower's `LoadShed` around a balance never sheds: set `max_wait` to
+/// zero instead.
+///
+/// # Cancel safety
+///
+/// A response future can be dropped at any point. Whatever was counted for it is counted back.
+///
+/// # Errors
+///
+/// Those of [`Error`]. Nothing waits for ever: an empty pool, only drained backends, and services that
+/// never become ready end in an error that says so.
+///
+/// # Panics
+///
+/// Waiting needs tokio's timer: on a tokio runtime that was built without
+/// `enable_time`, a request that has to wait panics. Without any tokio runtime it does not wait.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::{Backend, Balance, Pool};
+/// use tower::{Service, ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), evenkeel::Error> {
+/// let echo = |name: &'static str| {
+///     service_fn(move |request: String| async move { Ok::<_, std::io::Error>(format!("{name}: {request}")) })
+/// };
+/// let pool = Pool::new();
+/// # let echo = echo("a");
+/// pool.insert(Backend::new("a", echo));
+///
+/// let balance = Balance::least_requests(pool.clone());
+/// let response = balance.clone().oneshot("hello".to_owned()).await?;
+/// assert_eq!(response, "a: hello");
+///
+/// // The pool can be changed at any time; every clone of the balance sees it.
+/// pool.set_weight("a", 3);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Balance<T, Req, R = Direct, K = OnResponse> {
+    shared: Arc<Shared<T, Req>>,
+    route: R,
+    track: K,
+    max_wait: Duration,
+}
+
+/// How long a request waits for a backend unless told otherwise.
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(1);
+
+impl<T, Req> Balance<T, Req>
+where
+    T: Clone + Send + Sync + 'static,
+    Req: 'static,
+{
+    /// Spreads requests over services with a picker, which can be a closure.
+    pub fn new(pool: impl Into<Pool<T>>, picker: impl Picker<Req> + 'static) -> Self {
+        Self::with_parts(
+            Shared::new(pool.into(), Arc::new(picker)),
+            Direct,
+            OnResponse,
+            MAX_WAIT,
+        )
+    }
+
+    short_ways_in!(Pool<T>);
+}
+
+impl<T, Req, R, K> Balance<T, Req, R, K> {
+    pub(crate) fn with_parts(
+        shared: Arc<Shared<T, Req>>,
+        route: R,
+        track: K,
+        max_wait: Duration,
+    ) -> Self {
+        Self {
+            shared,
+            route,
+            track,
+            max_wait,
+        }
+    }
+
+    /// Sets how long a request may wait for a backend that takes it: while the pool is empty or
+    /// nothing in it is eligible, and while all services are pending. Default 1 s. With zero it fails at once.
+    #[must_use]
+    pub fn max_wait(mut self, max_wait: Duration) -> Self {
+        self.max_wait = max_wait;
+        self
+    }
+
+    /// Makes picks repeatable: all random choices of this balance and its clones come from this seed. For tests,
+    /// since it costs a counter that all threads share. Only the first seed counts.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        self.shared.seed(seed);
+        self
+    }
+
+    /// Replaces the way in which backends' values become services.
+    ///
+    /// See [`Route`] for an example.
+    #[must_use]
+    pub fn route<R2>(self, route: R2) -> Balance<T, Req, R2, K> {
+        Balance::with_parts(self.shared, route, self.track, self.max_wait)
+    }
+
+    /// Replaces the way in which requests are counted as in flight.
+    ///
+    /// See [`Track`] for an example.
+    #[must_use]
+    pub fn track<K2>(self, track: K2) -> Balance<T, Req, R, K2> {
+        Balance::with_parts(self.shared, self.route, track, self.max_wait)
+    }
+
+    /// Returns the pool.
+    pub fn pool(&self) -> &Pool<T> {
+        self.shared.pool()
+    }
+}
+
+impl<T, Req, R, K> Balance<T, Req, R, K>
+where
+    T: Clone + Send + Sync + 'static,
+    Req: 'static,
+{
+    /// Replaces the picker for all clones, while requests run.
+    ///
+    /// When this returns, new requests are picked for with the new one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel::picker::Algorithm;
+    /// use evenkeel::{Backend, Balance, Pool};
+    /// # use tower::service_fn;
+    /// # let service = service_fn(|_request: ()| async { Ok::<_, std::io::Error>(()) });
+    ///
+    /// let balance = Balance::<_, ()>::round_robin([Backend::new("a", service)]);
+    /// let algorithm: Algorithm = "least-requests".parse()?;
+    /// balance.set_picker(algorithm.picker());
+    /// # Ok::<(), evenkeel::picker::UnknownAlgorithm>(())
+    /// ```
+    pub fn set_picker(&self, picker: impl Picker<Req> + 'static) {
+        let picker: Arc<dyn Picker<Req>> = Arc::new(picker);
+        self.shared.set_picker(&picker);
+    }
+}
+
+impl<T, Req, R, K> Service<Req> for Balance<T, Req, R, K>
+where
+    R: Route<T, Req> + Clone,
+    <R::Service as Service<Req>>::Error: Into<BoxError>,
+    K: Track<<R::Service as Service<Req>>::Response> + Clone,
+{
+    type Response = K::Response;
+    type Error = Error;
+    type Future = ResponseFuture<T, Req, R, K>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        ResponseFuture::new(
+            &self.shared,
+            &self.route,
+            self.track.clone(),
+            self.max_wait,
+            request,
+        )
+    }
+}
+
+impl<T, Req, R: Clone, K: Clone> Clone for Balance<T, Req, R, K> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            route: self.route.clone(),
+            track: self.track.clone(),
+            max_wait: self.max_wait,
+        }
+    }
+}
+
+impl<T, Req, R, K> fmt::Debug for Balance<T, Req, R, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Balance")
+            .field("max_wait", &self.max_wait)
+            .finish_non_exhaustive()
+    }
+}

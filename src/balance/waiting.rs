@@ -1,0 +1,246 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::Sleep;
+use tower::BoxError;
+use tower_service::Service;
+
+use super::error::{Cause, NoBackend, PassedOverList};
+use super::shared::View;
+use super::{Error, PassedOver, Reason, Route, Shared};
+use crate::backend::{Completion, Failure, Live, Outcome};
+use crate::picker;
+use crate::set::{BackendSet, Masked};
+
+/// A request for which the first pick did not do.
+///
+/// It picks again among the backends that it has not asked, until one is ready or all are passed
+/// over. Then it waits: for any of those that are pending, for a change of the set or the picker, or for the time to
+/// run out. All that it waits for wakes it, so it needs no other request to get on.
+pub(super) struct Waiting<T, Req, R: Route<T, Req>> {
+    shared: Arc<Shared<T, Req>>,
+    route: R,
+    request: Option<Req>,
+    asked: Vec<Asked<R::Service>>,
+    changed: Option<Pin<Box<OwnedNotified>>>,
+    max_wait: Duration,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+/// A backend that was picked and is not ready.
+struct Asked<S> {
+    live: Arc<Live>,
+    state: AskedState<S>,
+}
+
+enum AskedState<S> {
+    Pending(S),
+    Failed(BoxError),
+}
+
+/// A backend has been found: what is left is to call it.
+pub(super) struct Dispatch<S, Req> {
+    pub(super) service: S,
+    pub(super) request: Req,
+    pub(super) completion: Completion,
+}
+
+/// What a round over the backends found.
+enum Round<S> {
+    Ready(S, Completion),
+    /// Some are pending.
+    Pending,
+    /// None is.
+    Exhausted(Option<Cause>),
+}
+
+impl<T, Req, R> Waiting<T, Req, R>
+where
+    R: Route<T, Req>,
+    <R::Service as Service<Req>>::Error: Into<BoxError>,
+{
+    pub(super) fn new(
+        shared: Arc<Shared<T, Req>>,
+        route: R,
+        max_wait: Duration,
+        request: Req,
+    ) -> Self {
+        Self {
+            shared,
+            route,
+            request: Some(request),
+            asked: Vec::new(),
+            changed: None,
+            max_wait,
+            sleep: None,
+        }
+    }
+
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Dispatch<R::Service, Req>, Error>> {
+        loop {
+            // Listen first, then look: a change in between is not missed.
+            let changed = self.changed.get_or_insert_with(|| {
+                Box::pin(Arc::clone(self.shared.changed()).notified_owned())
+            });
+            if changed.as_mut().poll(cx).is_ready() {
+                self.changed = None;
+                continue;
+            }
+            let cause = match self.round(cx) {
+                Round::Ready(service, completion) => {
+                    let request = self.request.take().expect("polled after it was ready");
+                    return Poll::Ready(Ok(Dispatch {
+                        service,
+                        request,
+                        completion,
+                    }));
+                }
+                Round::Pending => None,
+                // Those that failed said so for good, and a picker's word is final; waiting helps only where
+                // nothing is eligible yet.
+                Round::Exhausted(cause @ Some(Cause::Set(_))) if self.asked.is_empty() => cause,
+                Round::Exhausted(cause) => return Poll::Ready(Err(self.error(cause))),
+            };
+            if self.time_is_up(cx) {
+                return Poll::Ready(Err(self.error(cause)));
+            }
+            return Poll::Pending;
+        }
+    }
+
+    /// Asks all that were asked before and are still eligible, then whoever else the picker names.
+    fn round(&mut self, cx: &mut Context<'_>) -> Round<R::Service> {
+        let shared = Arc::clone(&self.shared);
+        let view = shared.view();
+        let mut pick_cx = shared.context();
+        let set = &*view.snapshot;
+
+        self.asked
+            .retain(|asked| rank_of(set, &asked.live).is_some());
+        for at in 0..self.asked.len() {
+            let asked = &mut self.asked[at];
+            let AskedState::Pending(service) = &mut asked.state else {
+                continue;
+            };
+            match service.poll_ready(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => {
+                    let Asked { live, state } = self.asked.swap_remove(at);
+                    let AskedState::Pending(service) = state else {
+                        continue;
+                    };
+                    return Round::Ready(service, view.begin(&live, &mut pick_cx));
+                }
+                Poll::Ready(Err(error)) => {
+                    asked.state =
+                        AskedState::Failed(fail(&view, &asked.live, error.into(), &mut pick_cx));
+                }
+            }
+        }
+
+        let mut masked = Masked::new(set);
+        for asked in &self.asked {
+            if let Some(rank) = rank_of(set, &asked.live) {
+                masked.mask_original(rank);
+            }
+        }
+        let exhausted = loop {
+            if masked.is_empty() {
+                break self.asked.is_empty().then(|| Cause::Set(set.why_empty()));
+            }
+            pick_cx.set_attempt(self.asked.len() as u32);
+            let request = self.request.as_ref().expect("polled after it was ready");
+            let Some(rank) = view.picker.pick(&masked, request, &mut pick_cx) else {
+                break Some(Cause::Declined(masked.len()));
+            };
+            let Some(member) = (rank < masked.len())
+                .then(|| set.member(masked.unmasked(rank)))
+                .flatten()
+            else {
+                break Some(Cause::OutOfRange(rank, masked.len()));
+            };
+            let mut service = self.route.route(&member.value);
+            let state = match service.poll_ready(cx) {
+                Poll::Ready(Ok(())) => {
+                    return Round::Ready(service, view.begin(&member.live, &mut pick_cx));
+                }
+                Poll::Ready(Err(error)) => {
+                    AskedState::Failed(fail(&view, &member.live, error.into(), &mut pick_cx))
+                }
+                Poll::Pending => AskedState::Pending(service),
+            };
+            self.asked.push(Asked {
+                live: Arc::clone(&member.live),
+                state,
+            });
+            masked.mask(rank);
+        };
+        let pending = |asked: &Asked<_>| matches!(asked.state, AskedState::Pending(_));
+        if self.asked.iter().any(pending) {
+            Round::Pending
+        } else {
+            Round::Exhausted(exhausted)
+        }
+    }
+
+    fn time_is_up(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.max_wait.is_zero() {
+            return true;
+        }
+        if self.sleep.is_none() {
+            // Without a runtime there is no timer, so there can be no wait with a bound.
+            if tokio::runtime::Handle::try_current().is_err() {
+                return true;
+            }
+            self.sleep = Some(Box::pin(tokio::time::sleep(self.max_wait)));
+        }
+        let sleep = self.sleep.as_mut().expect("set above");
+        sleep.as_mut().poll(cx).is_ready()
+    }
+
+    fn error(&mut self, cause: Option<Cause>) -> Error {
+        if let (Some(cause), true) = (cause, self.asked.is_empty()) {
+            return Error::NoBackend(NoBackend(cause));
+        }
+        let passed_over = self.asked.drain(..).map(|asked| PassedOver {
+            backend: Arc::clone(asked.live.shared_id()),
+            reason: match asked.state {
+                AskedState::Pending(_) => Reason::NotReady,
+                AskedState::Failed(error) => Reason::Failed(error),
+            },
+        });
+        Error::Unavailable {
+            passed_over: PassedOverList(passed_over.collect()),
+            waited: if self.sleep.is_some() {
+                self.max_wait
+            } else {
+                Duration::ZERO
+            },
+        }
+    }
+}
+
+/// A service that cannot be ready has failed a request that never reached it.
+fn fail<T, Req>(
+    view: &View<T, Req>,
+    live: &Arc<Live>,
+    error: BoxError,
+    cx: &mut picker::Context,
+) -> BoxError {
+    view.begin(live, cx)
+        .finish(Outcome::Failure(Failure::Connect));
+    error
+}
+
+/// The rank of a backend that was picked from an earlier snapshot, if it is still to be had.
+fn rank_of<S: BackendSet>(set: &S, live: &Live) -> Option<usize> {
+    let rank = set.rank_of(live.handle().slot())?;
+    (set.handle(rank) == live.handle()).then_some(rank)
+}

@@ -1,0 +1,64 @@
+use std::time::Duration;
+
+/// How long to leave a backend alone after its n-th failure in a row: doubling, with jitter.
+///
+/// ```text
+/// delay(n) = random between 1/2 and 1 of min(base × 2^(n-1), max)
+/// ```
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::connect::Backoff;
+/// use std::time::Duration;
+///
+/// let backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5))?;
+///
+/// let error = Backoff::new(Duration::from_secs(5), Duration::from_secs(1)).unwrap_err();
+/// assert_eq!(error.to_string(), "back-off from 5s to 1s: expected a base above zero and a maximum not below it");
+/// # Ok::<(), evenkeel::connect::InvalidBackoff>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct Backoff {
+    base: Duration,
+    max: Duration,
+}
+
+/// The durations of a back-off make no sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("back-off from {base:?} to {max:?}: expected a base above zero and a maximum not below it")]
+pub struct InvalidBackoff {
+    base: Duration,
+    max: Duration,
+}
+
+impl Backoff {
+    /// A back-off that starts with `base` and never exceeds `max`.
+    ///
+    /// # Errors
+    ///
+    /// When `base` is zero or above `max`.
+    pub fn new(base: Duration, max: Duration) -> Result<Self, InvalidBackoff> {
+        if base.is_zero() || base > max {
+            return Err(InvalidBackoff { base, max });
+        }
+        Ok(Self { base, max })
+    }
+
+    pub(super) fn delay(self, failures: u32) -> Duration {
+        let doublings = failures.saturating_sub(1).min(31);
+        let full = self.base.saturating_mul(1 << doublings).min(self.max);
+        full.mul_f64(fastrand::f64().mul_add(0.5, 0.5))
+    }
+}
+
+impl Default for Backoff {
+    /// From 100 ms to 10 s.
+    fn default() -> Self {
+        Self {
+            base: Duration::from_millis(100),
+            max: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+use std::future::poll_fn;
+use std::pin::pin;
+
+use futures_core::Stream;
+use tower::BoxError;
+use tower::discover::{Change, Discover};
+
+use crate::backend::Backend;
+use crate::set::Pool;
+
+/// Why a source's feeding ended. The pool keeps the members that it had then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Ended {
+    /// The source has no more to say.
+    #[error("the source ended")]
+    Source,
+    /// The source failed.
+    #[error("the source failed")]
+    Failed(#[source] BoxError),
+    /// Nobody has the pool any more.
+    #[error("the pool was dropped")]
+    PoolDropped,
+}
+
+/// Feeds a pool from tower's [`Discover`]: keys become ids.
+///
+/// The insertion of a live key replaces its service and keeps its statistics. Returns why it ended.
+///
+/// The pool is held weakly: when all others have dropped it, this ends with the source's next change, or at once if it
+/// was [spawned](super::spawn) and the handle is dropped.
+///
+/// # Cancel safety
+///
+/// Dropping the future stops the feeding; the pool keeps what it has.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::discover::{self, Ended};
+/// use evenkeel::Pool;
+/// use tower::discover::ServiceList;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let (a, b) = ("service a", "service b");
+/// # #[derive(Clone)] struct Echo(&'static str);
+/// # impl tower::Service<()> for Echo {
+/// #     type Response = &'static str; type Error = std::io::Error;
+/// #     type Future = std::future::Ready<Result<&'static str, std::io::Error>>;
+/// #     fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> { std::task::Poll::Ready(Ok(())) }
+/// #     fn call(&mut self, _: ()) -> Self::Future { std::future::ready(Ok(self.0)) }
+/// # }
+/// let pool = Pool::new();
+/// let source = ServiceList::new::<()>([Echo(a), Echo(b)]);
+/// let ended = discover::follow(source, &pool).await;
+/// assert!(matches!(ended, Ended::Source));
+/// assert_eq!(pool.len(), 2);
+/// # }
+/// ```
+pub fn follow<D>(source: D, pool: &Pool<D::Service>) -> impl Future<Output = Ended> + use<D>
+where
+    D: Discover,
+    D::Key: ToString,
+    D::Service: Clone,
+    D::Error: Into<BoxError>,
+{
+    let pool = pool.downgrade();
+    async move {
+        let mut source = pin!(source);
+        loop {
+            let change = match poll_fn(|cx| source.as_mut().poll_discover(cx)).await {
+                None => return Ended::Source,
+                Some(Err(error)) => return Ended::Failed(error.into()),
+                Some(Ok(change)) => change,
+            };
+            let Some(pool) = pool.upgrade() else {
+                return Ended::PoolDropped;
+            };
+            match change {
+                Change::Insert(key, service) => {
+                    pool.insert(Backend::new(key.to_string(), service));
+                }
+                Change::Remove(key) => {
+                    pool.remove(&key.to_string());
+                }
+            }
+        }
+    }
+}
+
+/// Feeds a pool from a stream of whole sets, each of which replaces the one before; see
+/// [`Pool::replace_all_with`]. Returns why it ended.
+///
+/// `make` turns what a set says of a new member into its value: for a pool of addresses, the identity. A member that stays keeps its value.
+///
+/// An empty set means that there are no members. The pool is held weakly, as in [`follow`].
+///
+/// # Cancel safety
+///
+/// Dropping the future stops the feeding; the pool keeps what it has.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::{Backend, Pool, discover};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let sets = tokio_stream::iter([
+///     vec![Backend::new("a", 1), Backend::new("b", 2)],
+///     vec![Backend::new("b", 2).weight(3), Backend::new("c", 3)],
+/// ]);
+/// let pool = Pool::new();
+/// discover::follow_sets(sets, &pool, |value| value).await;
+/// let ids: Vec<_> = pool.list().iter().map(|backend| backend.id().to_owned()).collect();
+/// assert_eq!(ids, ["b", "c"]);
+/// # }
+/// ```
+pub fn follow_sets<St, I, V, T, F>(
+    sets: St,
+    pool: &Pool<T>,
+    mut make: F,
+) -> impl Future<Output = Ended> + use<St, I, V, T, F>
+where
+    St: Stream<Item = I>,
+    I: IntoIterator<Item = Backend<V>>,
+    T: Clone,
+    F: FnMut(V) -> T,
+{
+    let pool = pool.downgrade();
+    async move {
+        let mut sets = pin!(sets);
+        loop {
+            let Some(set) = poll_fn(|cx| sets.as_mut().poll_next(cx)).await else {
+                return Ended::Source;
+            };
+            let Some(pool) = pool.upgrade() else {
+                return Ended::PoolDropped;
+            };
+            pool.replace_all_with(set, &mut make);
+        }
+    }
+}

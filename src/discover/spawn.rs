@@ -1,0 +1,55 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::task::JoinHandle;
+
+use super::Ended;
+
+/// A source that is followed by a task; dropping this ends the task.
+///
+/// As a future it yields why the source ended.
+#[derive(Debug)]
+#[must_use = "dropping it ends the feeding"]
+pub struct Feeding(JoinHandle<Ended>);
+
+/// Follows a source on a task of its own.
+///
+/// # Panics
+///
+/// Outside of a tokio runtime.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::{Backend, Pool, discover};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let pool = Pool::new();
+/// let sets = tokio_stream::iter([[Backend::new("a", 1)]]);
+/// let feeding = discover::spawn(discover::follow_sets(sets, &pool, |value| value));
+/// println!("{}", feeding.await); // the source ended
+/// assert_eq!(pool.len(), 1);
+/// # }
+/// ```
+pub fn spawn(following: impl Future<Output = Ended> + Send + 'static) -> Feeding {
+    Feeding(tokio::spawn(following))
+}
+
+impl Future for Feeding {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        Pin::new(&mut self.0).poll(cx).map(|joined| {
+            // It is aborted only when this is dropped, so what is left is a panic of the source.
+            joined.unwrap_or_else(|panic| Ended::Failed(panic.into()))
+        })
+    }
+}
+
+impl Drop for Feeding {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,128 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use tower_layer::Layer;
+
+use super::via::HostFrom;
+use super::{Address, OnBodyEnd, Via};
+use crate::balance::{Balance, MAX_WAIT, Shared, short_ways_in};
+use crate::picker::Picker;
+use crate::set::Pool;
+
+/// Puts a [`Balance`] over a pool of [`Address`]es around an HTTP client.
+///
+/// For each request it picks an address, sets it on the request's URI, and calls the client, whose
+/// own connection pool keeps connections to every address. Path, query and an existing `Host` header stay as they are; a request
+/// without one gets the authority of its original URI, so virtual hosts keep working.
+///
+/// Every service that one layer makes shares the picker and its state. `B` is the request's body.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::http::BalanceLayer;
+/// use evenkeel::Pool;
+/// use http::{Request, Response};
+/// use tower::{Layer, ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // Any HTTP client: hyper-util's, or this one.
+/// let client = service_fn(|request: Request<String>| async move {
+///     Ok::<_, std::io::Error>(Response::new(request.uri().to_string()))
+/// });
+///
+/// let pool = Pool::of_addresses(["10.0.0.1:80", "10.0.0.2:80"])?;
+/// let client = BalanceLayer::least_requests(pool).layer(client);
+///
+/// let request = Request::get("http://shop.example/cart").body(String::new())?;
+/// let response = client.oneshot(request).await?;
+/// assert!(["http://10.0.0.1:80/cart", "http://10.0.0.2:80/cart"].contains(&response.body().get_ref().as_str()));
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct BalanceLayer<B> {
+    shared: Arc<Shared<Address, Request<B>>>,
+    host: HostFrom,
+    max_wait: Duration,
+}
+
+impl<B: 'static> BalanceLayer<B> {
+    /// Picks addresses with a picker, which can be a closure.
+    pub fn new(pool: impl Into<Pool<Address>>, picker: impl Picker<Request<B>> + 'static) -> Self {
+        Self {
+            shared: Shared::new(pool.into(), Arc::new(picker)),
+            host: HostFrom::default(),
+            max_wait: MAX_WAIT,
+        }
+    }
+
+    short_ways_in!(Pool<Address>);
+
+    /// Replaces the picker for all services that this layer made, while requests run.
+    pub fn set_picker(&self, picker: impl Picker<Request<B>> + 'static) {
+        let picker: Arc<dyn Picker<Request<B>>> = Arc::new(picker);
+        self.shared.set_picker(&picker);
+    }
+}
+
+impl<B> BalanceLayer<B> {
+    /// Sets the `Host` header of each request to the address it goes to. Default: it is kept.
+    pub fn host_from_backend(mut self) -> Self {
+        self.host = HostFrom::Backend;
+        self
+    }
+
+    /// Sets how long a request may wait for a backend; see [`Balance::max_wait`]. Default 1 s.
+    pub fn max_wait(mut self, max_wait: Duration) -> Self {
+        self.max_wait = max_wait;
+        self
+    }
+
+    /// Makes picks repeatable; see [`Balance::seed`].
+    pub fn seed(self, seed: u64) -> Self {
+        self.shared.seed(seed);
+        self
+    }
+
+    /// Returns the pool.
+    pub fn pool(&self) -> &Pool<Address> {
+        self.shared.pool()
+    }
+}
+
+impl<B, C> Layer<C> for BalanceLayer<B> {
+    type Service = Balance<Address, Request<B>, Via<C>, OnBodyEnd>;
+
+    fn layer(&self, client: C) -> Self::Service {
+        let route = Via::new(client, self.host);
+        Balance::with_parts(
+            Arc::clone(&self.shared),
+            route,
+            OnBodyEnd::new(),
+            self.max_wait,
+        )
+    }
+}
+
+impl<B> Clone for BalanceLayer<B> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            host: self.host,
+            max_wait: self.max_wait,
+        }
+    }
+}
+
+impl<B> fmt::Debug for BalanceLayer<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BalanceLayer")
+            .field("host", &self.host)
+            .field("max_wait", &self.max_wait)
+            .finish_non_exhaustive()
+    }
+}

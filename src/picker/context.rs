@@ -1,0 +1,107 @@
+use std::fmt;
+use std::time::Instant;
+
+/// What a pick may use besides the set and the request: the time, chance, and which attempt it is.
+///
+/// Both the clock and the random source are read only when asked for, so a picker that needs
+/// neither does not pay for them.
+///
+/// # Examples
+///
+/// A context with a seed makes a pick repeatable:
+///
+/// ```
+/// use evenkeel::Picker;
+/// use evenkeel::picker::{Context, Random};
+///
+/// let set = ["a", "b", "c", "d"];
+/// let pick = |seed| Random::new().pick(&set, &(), &mut Context::new().seed(seed));
+/// assert_eq!(pick(7), pick(7));
+/// ```
+#[must_use]
+pub struct Context {
+    attempt: u32,
+    now: Option<Instant>,
+    clock: fn() -> Instant,
+    random: Option<fastrand::Rng>,
+}
+
+impl Context {
+    /// A first attempt, at the present time, with the thread's random source.
+    pub fn new() -> Self {
+        Self::with_clock(Instant::now)
+    }
+
+    /// As [`new`](Self::new), with another clock to read when the time is asked for.
+    pub fn with_clock(clock: fn() -> Instant) -> Self {
+        Self {
+            attempt: 0,
+            now: None,
+            clock,
+            random: None,
+        }
+    }
+
+    /// Sets the random source's seed.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.random = Some(fastrand::Rng::with_seed(seed));
+        self
+    }
+
+    /// Sets the time.
+    pub fn at(mut self, now: Instant) -> Self {
+        self.now = Some(now);
+        self
+    }
+
+    /// Sets the attempt's number; see [`attempt`](Self::attempt).
+    pub fn with_attempt(mut self, attempt: u32) -> Self {
+        self.attempt = attempt;
+        self
+    }
+
+    /// Returns how often this request was picked for before: 0 at first. From 1 on, the backends
+    /// that were tried are no longer in the set.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    pub(crate) fn set_attempt(&mut self, attempt: u32) {
+        self.attempt = attempt;
+    }
+
+    /// Returns the time. It stays the same for as long as the context lives.
+    pub fn now(&mut self) -> Instant {
+        *self.now.get_or_insert_with(self.clock)
+    }
+
+    /// Returns 64 random bits.
+    pub fn random(&mut self) -> u64 {
+        self.random.get_or_insert_with(fastrand::Rng::new).u64(..)
+    }
+
+    /// Returns a random number below `end`, or 0 when `end` is 0.
+    pub fn random_below(&mut self, end: usize) -> usize {
+        below(self.random(), end)
+    }
+}
+
+/// Maps random bits to a number below `end`, evenly (to within `end` / 2^64).
+pub(super) fn below(random: u64, end: usize) -> usize {
+    (u128::from(random) * end as u128 >> 64) as usize
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("attempt", &self.attempt)
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,47 @@
+use super::{Context, Needs, Picker};
+use crate::set::BackendSet;
+
+/// Picks the backend with the fewest requests in flight of all, for its weight.
+///
+/// # When to use
+///
+/// When this program sends most of the traffic and the backends are not thousands. With one client
+/// it is close to what a single queue for all backends would give. With many clients each sees only its own share of the
+/// load, and [`LeastRequests`](super::LeastRequests) does as well for less.
+///
+/// # Algorithm
+///
+/// The true minimum of in-flight / weight. Backends that tie are chosen between at random, in
+/// proportion to their weights, so that no one is favoured for its place in the list.
+///
+/// O(n): each pick looks at every backend once, and at half of them again.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::{Balance, Backend, Pool};
+/// # use tower::service_fn;
+/// # let service = service_fn(|_request: ()| async { Ok::<_, std::io::Error>(()) });
+/// let balance = Balance::<_, ()>::exact_least_requests(Pool::from([Backend::new("a", service)]));
+/// # let _ = balance;
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use]
+pub struct ExactLeastRequests(());
+
+impl ExactLeastRequests {
+    /// Creates the picker.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl<Req: ?Sized> Picker<Req> for ExactLeastRequests {
+    fn pick(&self, set: &dyn BackendSet, _request: &Req, cx: &mut Context) -> Option<usize> {
+        set.least_in_flight(cx.random())
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::NOTHING
+    }
+}

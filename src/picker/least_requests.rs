@@ -1,0 +1,106 @@
+use std::fmt;
+use std::sync::Arc;
+
+use super::sample::{InvalidChoices, Sampler, check_choices};
+use super::{Context, Needs, Picker, Update};
+use crate::set::{BackendSet, less_loaded};
+
+/// Draws a few backends by weight and picks the one with the fewest requests in flight.
+///
+/// # When to use
+///
+/// The one to begin with. It follows load at once, costs the same for any number of backends, and
+/// does not herd: clients that do not know of each other rarely all pick the same backend.
+///
+/// # Algorithm
+///
+/// The power of two choices (Mitzenmacher). Two different backends are drawn, each with a chance in
+/// proportion to its weight, and the one with fewer requests in flight *for its weight* is picked; the first drawn
+/// if they tie. Without load, shares are therefore those of the weights. With n large at load ρ = 0.9 the mean response
+/// time is 2.6 service times, against 10 for random picks; three choices give 2.0.
+///
+/// O(choices), no shared state, 12 bytes for each backend while weights differ.
+///
+/// # References
+///
+/// Michael Mitzenmacher, *The Power of Two Choices in Randomized Load Balancing*, 2001.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::picker::LeastRequests;
+///
+/// let two = LeastRequests::new();
+/// let three = LeastRequests::with_choices(3)?;
+///
+/// let error = LeastRequests::with_choices(1).unwrap_err();
+/// assert_eq!(error.to_string(), "1 choices: expected a number from 2 to 32");
+/// # Ok::<(), evenkeel::picker::InvalidChoices>(())
+/// ```
+#[must_use]
+pub struct LeastRequests {
+    choices: usize,
+    sampler: Sampler,
+}
+
+impl LeastRequests {
+    /// Compares two backends.
+    pub fn new() -> Self {
+        Self {
+            choices: 2,
+            sampler: Sampler::Unprepared,
+        }
+    }
+
+    /// Compares `choices` backends.
+    ///
+    /// # Errors
+    ///
+    /// When it is not from 2 to 32.
+    pub fn with_choices(choices: usize) -> Result<Self, InvalidChoices> {
+        Ok(Self {
+            choices: check_choices(choices)?,
+            ..Self::new()
+        })
+    }
+}
+
+impl<Req: ?Sized> Picker<Req> for LeastRequests {
+    fn pick(&self, set: &dyn BackendSet, _request: &Req, cx: &mut Context) -> Option<usize> {
+        if self.sampler.is_equal() {
+            self.sampler.best_of(self.choices, set, cx, |a, b, _| {
+                set.in_flight(a) < set.in_flight(b)
+            })
+        } else {
+            self.sampler.best_of(self.choices, set, cx, |a, b, _| {
+                let (loaded, other) = (set.in_flight(a), set.in_flight(b));
+                less_loaded(loaded, set.weight(a), other, set.weight(b)).is_lt()
+            })
+        }
+    }
+
+    fn prepare(&self, update: &Update<'_>) -> Option<Arc<dyn Picker<Req>>> {
+        Some(Arc::new(Self {
+            choices: self.choices,
+            sampler: Sampler::prepare(update.eligible()),
+        }))
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::NOTHING
+    }
+}
+
+impl Default for LeastRequests {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for LeastRequests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeastRequests")
+            .field("choices", &self.choices)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,116 @@
+use std::fmt;
+use std::sync::Arc;
+
+use super::sample::{InvalidChoices, Sampler, check_choices};
+use super::{Context, Needs, Picker, Update};
+use crate::set::BackendSet;
+
+/// Draws a few backends by weight and picks the one that should answer first: latency times
+/// requests in flight.
+///
+/// # When to use
+///
+/// When backends differ in speed or slow down at times. Where they are alike,
+/// [`LeastRequests`](super::LeastRequests) is better: a single slow answer weighs on a backend for seconds here.
+///
+/// # Algorithm
+///
+/// Peak EWMA, as in Finagle and Linkerd, on two backends drawn by weight:
+///
+/// ```text
+/// score = latency × (in flight + 1) / weight
+/// ```
+///
+/// Latency is that of the pool: a moving average in which peaks count at once, failures
+/// count as slow, and requests that hang count while they hang; see
+/// [`LatencySettings`](crate::backend::LatencySettings). A backend that was never measured is tried with one request at a time, until
+/// its first answer.
+///
+/// O(choices), and the recording that [`Needs::LATENCY`](super::Needs::LATENCY) describes.
+///
+/// # References
+///
+/// Twitter Finagle, `PeakEwma.scala`.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::picker::LeastResponseTime;
+///
+/// let picker = LeastResponseTime::with_choices(3)?;
+/// # let _ = picker;
+/// # Ok::<(), evenkeel::picker::InvalidChoices>(())
+/// ```
+#[must_use]
+pub struct LeastResponseTime {
+    choices: usize,
+    sampler: Sampler,
+}
+
+/// What a backend counts as that was never measured and has requests outstanding: seconds.
+const UNKNOWN: f64 = 1e6;
+
+impl LeastResponseTime {
+    /// Compares two backends.
+    pub fn new() -> Self {
+        Self {
+            choices: 2,
+            sampler: Sampler::Unprepared,
+        }
+    }
+
+    /// Compares `choices` backends.
+    ///
+    /// # Errors
+    ///
+    /// When it is not from 2 to 32.
+    pub fn with_choices(choices: usize) -> Result<Self, InvalidChoices> {
+        Ok(Self {
+            choices: check_choices(choices)?,
+            ..Self::new()
+        })
+    }
+}
+
+fn score(set: &dyn BackendSet, rank: usize, cx: &mut Context) -> f64 {
+    let in_flight = set.in_flight(rank);
+    let latency = match set.latency(rank, cx.now()) {
+        Some(latency) => latency.as_secs_f64(),
+        None if in_flight == 0 => return 0.0,
+        None => UNKNOWN,
+    };
+    latency * (in_flight as f64 + 1.0) / f64::from(set.weight(rank))
+}
+
+impl<Req: ?Sized> Picker<Req> for LeastResponseTime {
+    fn pick(&self, set: &dyn BackendSet, _request: &Req, cx: &mut Context) -> Option<usize> {
+        self.sampler.best_of(self.choices, set, cx, |a, b, cx| {
+            score(set, a, cx) < score(set, b, cx)
+        })
+    }
+
+    fn prepare(&self, update: &Update<'_>) -> Option<Arc<dyn Picker<Req>>> {
+        Some(Arc::new(Self {
+            choices: self.choices,
+            sampler: Sampler::prepare(update.eligible()),
+        }))
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::LATENCY
+    }
+}
+
+impl Default for LeastResponseTime {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for LeastResponseTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeastResponseTime")
+            .field("choices", &self.choices)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,173 @@
+//! Algorithms that choose a backend, and the trait to write your own.
+//!
+//! # Which one to use
+//!
+//! | when | use |
+//! | --- | --- |
+//! | requests differ, and this program sends most of the traffic: the usual case | [`LeastRequests`] |
+//! | few backends, and an even load matters more than nanoseconds | [`ExactLeastRequests`] |
+//! | backends differ in speed, or slow down at times | [`LeastResponseTime`] |
+//! | requests cost much the same and backends are alike | [`RoundRobin`] |
+//! | backends are of different sizes | [`WeightedRoundRobin`], or any of the above with weights |
+//! | no shared state at all, statistics are enough | [`Random`], [`WeightedRandom`] |
+//! | use the first until it is full, keep the others in reserve | [`Ordered`] |
+//!
+//! [`Algorithm`] chooses among them at run time, by name.
+//!
+//! # Your own
+//!
+//! One method, or a closure:
+//!
+//! ```
+//! use evenkeel::BackendSet;
+//! use evenkeel::picker::{Context, Picker};
+//!
+//! /// Prefers backends in the request's own zone.
+//! struct SameZone;
+//!
+//! struct Request {
+//!     zone: String,
+//! }
+//!
+//! impl Picker<Request> for SameZone {
+//!     fn pick(&self, set: &dyn BackendSet, request: &Request, cx: &mut Context) -> Option<usize> {
+//!         let near: Vec<usize> = (0..set.len())
+//!             .filter(|&rank| set.zone(rank) == Some(&request.zone))
+//!             .collect();
+//!         match near.len() {
+//!             0 => Some(cx.random_below(set.len())),
+//!             n => Some(near[cx.random_below(n)]),
+//!         }
+//!     }
+//! }
+//! ```
+
+mod algorithm;
+mod context;
+mod exact_least_requests;
+mod least_requests;
+mod least_response_time;
+mod ordered;
+mod random;
+mod round_robin;
+mod sample;
+mod update;
+mod weighted_random;
+mod weighted_round_robin;
+
+use std::sync::Arc;
+
+pub use self::algorithm::{Algorithm, UnknownAlgorithm};
+pub use self::context::Context;
+pub use self::exact_least_requests::ExactLeastRequests;
+pub use self::least_requests::LeastRequests;
+pub use self::least_response_time::LeastResponseTime;
+pub use self::ordered::Ordered;
+pub use self::random::Random;
+pub use self::round_robin::RoundRobin;
+pub use self::sample::InvalidChoices;
+pub use self::update::{Needs, Update};
+pub use self::weighted_random::WeightedRandom;
+pub use self::weighted_round_robin::WeightedRoundRobin;
+
+use crate::backend::{Handle, Observation};
+use crate::set::BackendSet;
+
+/// Chooses one backend of a set for one request.
+///
+/// One method is enough: [`pick`](Self::pick). It sees the eligible backends only, so health, drain
+/// and retries need no thought. The other methods are optional steps for pickers that build a table or keep
+/// what they learn.
+///
+/// A closure of the same shape as `pick` is a picker too.
+///
+/// # Rules
+///
+/// A picker is shared by all threads and called for each request: its own state is atomics or a
+/// table that was [prepared](Self::prepare). It does not wait, and reads no clock but [`Context::now`].
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::picker::Context;
+/// use evenkeel::{Backend, BackendSet, Picker, Pool};
+///
+/// let cheapest = |set: &dyn BackendSet, _request: &(), _cx: &mut Context| {
+///     (0..set.len()).min_by_key(|&rank| set.metadata(rank, "price").and_then(|p| p.parse::<u32>().ok()))
+/// };
+///
+/// let pool = Pool::from([
+///     Backend::new("a", ()).metadata("price", "3"),
+///     Backend::new("b", ()).metadata("price", "2"),
+/// ]);
+/// let picked = pool.start(|set| cheapest.pick(set, &(), &mut Context::new()));
+/// assert_eq!(picked.unwrap().1.backend(), "b");
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not pick a backend for a `{Req}`",
+    label = "not a picker for this request type",
+    note = "implement `Picker<{Req}>`, whose one required method is `pick`, or pass a closure `|set: &dyn BackendSet, request: &{Req}, cx: &mut Context| -> Option<usize>`"
+)]
+pub trait Picker<Req: ?Sized>: Send + Sync {
+    /// Returns the rank of the chosen backend, below `set.len()`, or `None` if none will do (and
+    /// always for an empty set).
+    ///
+    /// `None` for a set that is not empty, or a rank beyond it, fails the request with an error that says so.
+    fn pick(&self, set: &dyn BackendSet, request: &Req, cx: &mut Context) -> Option<usize>;
+
+    /// Builds what the picker needs to pick fast from a set that has just changed.
+    ///
+    /// Called for each change that a pool publishes, off the request path, by whoever makes the
+    /// change. The picker that is returned takes the place of this one, together with
+    /// the set that it was built for. `None`, the default, keeps this one. State that should
+    /// survive (a counter, statistics) is shared with the new one through an [`Arc`].
+    ///
+    /// Without tower, call it yourself after each change; pickers of this crate work without it, only slower.
+    fn prepare(&self, update: &Update<'_>) -> Option<Arc<dyn Picker<Req>>> {
+        let _ = update;
+        None
+    }
+
+    /// Takes note of what became of a request.
+    ///
+    /// Called when a request is dispatched, when its response head arrives, and when it ends,
+    /// cancellation included. `backend` can belong to a member that has left since.
+    fn observe(&self, backend: Handle, observation: &Observation) {
+        let _ = (backend, observation);
+    }
+
+    /// Says what has to be recorded for this picker. Default: everything.
+    ///
+    /// A picker that asks for less makes each request cheaper: see [`Needs`] for the cost.
+    fn needs(&self) -> Needs {
+        Needs::all()
+    }
+}
+
+impl<F, Req: ?Sized> Picker<Req> for F
+where
+    F: Fn(&dyn BackendSet, &Req, &mut Context) -> Option<usize> + Send + Sync,
+{
+    fn pick(&self, set: &dyn BackendSet, request: &Req, cx: &mut Context) -> Option<usize> {
+        self(set, request, cx)
+    }
+}
+
+impl<Req: ?Sized + 'static> Picker<Req> for Arc<dyn Picker<Req>> {
+    fn pick(&self, set: &dyn BackendSet, request: &Req, cx: &mut Context) -> Option<usize> {
+        (**self).pick(set, request, cx)
+    }
+
+    /// Sheds the outer `Arc` in any case: from the first set on, nothing is in between.
+    fn prepare(&self, update: &Update<'_>) -> Option<Arc<dyn Picker<Req>>> {
+        Some((**self).prepare(update).unwrap_or_else(|| Arc::clone(self)))
+    }
+
+    fn observe(&self, backend: Handle, observation: &Observation) {
+        (**self).observe(backend, observation);
+    }
+
+    fn needs(&self) -> Needs {
+        (**self).needs()
+    }
+}

@@ -1,0 +1,199 @@
+//! Draws candidates in proportion to their weights.
+
+use super::Context;
+use super::context::below;
+use crate::set::BackendSet;
+
+/// Draws backends by weight: in one step once it was prepared for the set, in O(n) before.
+pub(super) enum Sampler {
+    Unprepared,
+    /// All weights are the same.
+    Equal,
+    Alias(Alias),
+}
+
+/// Vose's alias table: a column is drawn evenly, then one of the two that share it.
+///
+/// 12 bytes for each backend.
+pub(super) struct Alias(Box<[Column]>);
+
+struct Column {
+    /// The share of the column that is its own, in 2^-32.
+    own: u32,
+    slot: u32,
+    other: u32,
+}
+
+/// The number of choices that was given is out of range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{given} choices: expected a number from 2 to {}", MAX_CHOICES)]
+pub struct InvalidChoices {
+    given: usize,
+}
+
+pub(super) const MAX_CHOICES: usize = 32;
+
+pub(super) fn check_choices(given: usize) -> Result<usize, InvalidChoices> {
+    if (2..=MAX_CHOICES).contains(&given) {
+        Ok(given)
+    } else {
+        Err(InvalidChoices { given })
+    }
+}
+
+impl Sampler {
+    pub(super) fn prepare(set: &dyn BackendSet) -> Self {
+        let first = set.weight(0);
+        if first > 0 && (1..set.len()).all(|rank| set.weight(rank) == first) {
+            Self::Equal
+        } else {
+            Self::Alias(Alias::new(set))
+        }
+    }
+
+    pub(super) fn is_equal(&self) -> bool {
+        matches!(self, Self::Equal)
+    }
+
+    /// Draws one backend by weight.
+    pub(super) fn draw(&self, set: &dyn BackendSet, cx: &mut Context) -> Option<usize> {
+        match self {
+            Self::Unprepared => by_weight(set, cx.random()),
+            Self::Equal => (!set.is_empty()).then(|| cx.random_below(set.len())),
+            Self::Alias(alias) => alias.draw(set, cx),
+        }
+    }
+
+    /// Draws up to `choices` different backends by weight; returns the best, where `better(a, b)` says that `a` is
+    /// strictly better than `b`. Of equals the first drawn wins, so that without load the
+    /// shares are those of the weights.
+    pub(super) fn best_of(
+        &self,
+        choices: usize,
+        set: &dyn BackendSet,
+        cx: &mut Context,
+        mut better: impl FnMut(usize, usize, &mut Context) -> bool,
+    ) -> Option<usize> {
+        if self.is_equal() && choices == 2 {
+            let n = set.len();
+            if n < 2 {
+                return (n == 1).then_some(0);
+            }
+            // Half of the bits for each: even to within n / 2^32.
+            let random = cx.random();
+            let first = below(random << 32, n);
+            let second = below(random & !0xffff_ffff, n - 1);
+            let second = second + usize::from(second >= first);
+            return Some(if better(second, first, cx) {
+                second
+            } else {
+                first
+            });
+        }
+        let mut drawn = [0; MAX_CHOICES];
+        let mut count = 0;
+        let mut best = self.draw(set, cx)?;
+        drawn[0] = best;
+        for _ in 1..choices.min(set.len()) {
+            count += 1;
+            let Some(next) = self.draw_another(&drawn[..count], set, cx) else {
+                break;
+            };
+            drawn[count] = next;
+            if better(next, best, cx) {
+                best = next;
+            }
+        }
+        Some(best)
+    }
+
+    fn draw_another(
+        &self,
+        drawn: &[usize],
+        set: &dyn BackendSet,
+        cx: &mut Context,
+    ) -> Option<usize> {
+        const TRIES: usize = 8;
+        for _ in 0..TRIES {
+            let next = self.draw(set, cx)?;
+            if !drawn.contains(&next) {
+                return Some(next);
+            }
+        }
+        None
+    }
+}
+
+impl Alias {
+    fn new(set: &dyn BackendSet) -> Self {
+        let total: u64 = (0..set.len()).map(|rank| u64::from(set.weight(rank))).sum();
+        let usable: Vec<usize> = (0..set.len())
+            .filter(|&rank| set.weight(rank) > 0)
+            .collect();
+        let n = usable.len() as u128;
+        // In units in which a column holds `total`.
+        let mut left: Vec<u128> = usable
+            .iter()
+            .map(|&rank| u128::from(set.weight(rank)) * n)
+            .collect();
+        let full = u128::from(total);
+        let (mut small, mut large): (Vec<usize>, Vec<usize>) =
+            (0..left.len()).partition(|&column| left[column] < full);
+        let slot = |column: usize| set.handle(usable[column]).slot() as u32;
+        let mut columns: Vec<Column> = (0..left.len())
+            .map(|column| Column {
+                own: u32::MAX,
+                slot: slot(column),
+                other: slot(column),
+            })
+            .collect();
+        while let (Some(poor), Some(&rich)) = (small.pop(), large.last()) {
+            columns[poor].own = ((left[poor] << 32) / full) as u32;
+            columns[poor].other = slot(rich);
+            left[rich] -= full - left[poor];
+            if left[rich] < full {
+                large.pop();
+                small.push(rich);
+            }
+        }
+        Self(columns.into_boxed_slice())
+    }
+
+    fn draw(&self, set: &dyn BackendSet, cx: &mut Context) -> Option<usize> {
+        const TRIES: usize = 4;
+        for _ in 0..TRIES {
+            let random = cx.random();
+            let column = self.0.get(below(random, self.0.len()))?;
+            // The low half is as good as independent of which column the high half chose.
+            let slot = if (random as u32) < column.own {
+                column.slot
+            } else {
+                column.other
+            };
+            if let Some(rank) = set.rank_of(slot as usize) {
+                return Some(rank);
+            }
+        }
+        // Only a masked set lacks members of its own table.
+        by_weight(set, cx.random())
+    }
+}
+
+/// Draws one backend by weight with a walk over all of them.
+pub(super) fn by_weight(set: &dyn BackendSet, random: u64) -> Option<usize> {
+    let total: u64 = (0..set.len()).map(|rank| u64::from(set.weight(rank))).sum();
+    let mut left = (u128::from(random) * u128::from(total) >> 64) as u64;
+    for rank in 0..set.len() {
+        match left.checked_sub(u64::from(set.weight(rank))) {
+            Some(rest) => left = rest,
+            None => return Some(rank),
+        }
+    }
+    None
+}
+
+/// Draws one backend evenly, leaving out those of weight 0, with a walk over all of them.
+pub(super) fn evenly(set: &dyn BackendSet, random: u64) -> Option<usize> {
+    let usable = || (0..set.len()).filter(|&rank| set.weight(rank) > 0);
+    usable().nth(below(random, usable().count()))
+}

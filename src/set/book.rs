@@ -1,0 +1,214 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::chunks::Chunks;
+use super::edit::{Changes, Op, Wish};
+use super::snapshot::{Member, Snapshot};
+use crate::backend::{Handle, LatencySettings, Live};
+
+/// The write side of a pool, behind its lock: who is a member, and what was published last.
+pub(super) struct Book<T> {
+    slots: HashMap<Arc<str>, u32>,
+    members: Chunks<Member<T>>,
+    order: Arc<[u32]>,
+    free: Vec<u32>,
+    /// How many slots were ever in use at once.
+    width: u32,
+    /// How many memberships there ever were.
+    generation: u32,
+    latency: LatencySettings,
+    snapshot: Arc<Snapshot<T>>,
+}
+
+/// The operations of one edit, under way.
+struct Draft {
+    changes: Changes,
+    /// Something that a reader can see is different.
+    dirty: bool,
+    joined: Vec<u32>,
+    /// Not given out again before the edit ends, so that a slot stands for one member throughout.
+    freed: Vec<u32>,
+}
+
+impl<T: Clone> Book<T> {
+    pub(super) fn new(latency: LatencySettings) -> Self {
+        let order: Arc<[u32]> = Arc::default();
+        Self {
+            slots: HashMap::new(),
+            members: Chunks::new(),
+            order: Arc::clone(&order),
+            free: Vec::new(),
+            width: 0,
+            generation: 0,
+            latency,
+            snapshot: Arc::new(Snapshot::new(0, Chunks::new(), order)),
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> &Arc<Snapshot<T>> {
+        &self.snapshot
+    }
+
+    pub(super) fn contains(&self, id: &str) -> bool {
+        self.slots.contains_key(id)
+    }
+
+    pub(super) fn member(&self, id: &str) -> Option<&Member<T>> {
+        self.members.get(*self.slots.get(id)? as usize)
+    }
+
+    /// Applies the operations in their order. The new snapshot, if a reader could tell it from the
+    /// old one, is then in [`snapshot`](Self::snapshot).
+    pub(super) fn apply(&mut self, ops: Vec<Op<T>>) -> Changes {
+        let mut draft = Draft {
+            changes: Changes::default(),
+            dirty: false,
+            joined: Vec::new(),
+            freed: Vec::new(),
+        };
+        let mut order = None;
+        for op in ops {
+            match op {
+                Op::Put(wish) => {
+                    self.put(wish, None, &mut draft);
+                }
+                Op::Remove(id) => self.remove(&id, &mut draft),
+                Op::Weight(id, weight) => self.alter(&id, &mut draft, |member| {
+                    std::mem::replace(&mut member.settings.weight, weight) != weight
+                }),
+                Op::Drain(id, drained) => self.alter(&id, &mut draft, |member| {
+                    std::mem::replace(&mut member.drained, drained) != drained
+                }),
+                Op::ReplaceAll(wishes, same) => {
+                    order = Some(self.replace_all(wishes, same, &mut draft));
+                }
+            }
+        }
+        self.settle(order, draft)
+    }
+
+    fn settle(&mut self, order: Option<Vec<u32>>, draft: Draft) -> Changes {
+        let mut dirty = draft.dirty;
+        if order.is_some() || !draft.joined.is_empty() || !draft.freed.is_empty() {
+            let mut order = order.unwrap_or_else(|| {
+                let mut order = self.order.to_vec();
+                order.extend(draft.joined);
+                order
+            });
+            order.retain(|&slot| self.members.get(slot as usize).is_some());
+            if order[..] != self.order[..] {
+                self.order = order.into();
+                dirty = true;
+            }
+        }
+        self.free.extend(draft.freed);
+        if dirty {
+            self.snapshot = Arc::new(Snapshot::new(
+                self.snapshot.version + 1,
+                self.members.clone(),
+                Arc::clone(&self.order),
+            ));
+        }
+        draft.changes
+    }
+
+    /// Inserts or updates; returns the slot. `same` tells whether two values are
+    /// interchangeable; without it a given value always replaces the old one.
+    fn put(
+        &mut self,
+        wish: Wish<T>,
+        same: Option<fn(&T, &T) -> bool>,
+        draft: &mut Draft,
+    ) -> Option<u32> {
+        let Some(&slot) = self.slots.get(&wish.id) else {
+            return self.join(wish, draft);
+        };
+        let known = self.members.get(slot as usize)?;
+        let value = wish
+            .value
+            .filter(|value| !same.is_some_and(|same| same(&known.value, value)));
+        if value.is_none() && known.settings == wish.settings {
+            draft.changes.unchanged += 1;
+            return Some(slot);
+        }
+        let member = self.members.get_mut(slot as usize)?;
+        member.settings = wish.settings;
+        if let Some(value) = value {
+            member.value = value;
+        }
+        draft.changes.updated += 1;
+        draft.dirty = true;
+        Some(slot)
+    }
+
+    fn join(&mut self, wish: Wish<T>, draft: &mut Draft) -> Option<u32> {
+        let value = wish.value?;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.width += 1;
+            self.width - 1
+        });
+        self.generation = self.generation.wrapping_add(1);
+        let handle = Handle::new(slot as usize, self.generation);
+        let member = Member {
+            live: Arc::new(Live::new(Arc::clone(&wish.id), handle, self.latency)),
+            value,
+            settings: wish.settings,
+            drained: false,
+        };
+        self.members.replace(slot as usize, Some(member));
+        self.slots.insert(wish.id, slot);
+        draft.joined.push(slot);
+        draft.changes.inserted += 1;
+        draft.dirty = true;
+        Some(slot)
+    }
+
+    fn remove(&mut self, id: &str, draft: &mut Draft) {
+        if let Some(slot) = self.slots.remove(id) {
+            self.members.replace(slot as usize, None);
+            draft.freed.push(slot);
+            draft.changes.removed += 1;
+            draft.dirty = true;
+        }
+    }
+
+    fn alter(&mut self, id: &str, draft: &mut Draft, change: impl FnOnce(&mut Member<T>) -> bool) {
+        let slot = self.slots.get(id);
+        if let Some(member) = slot.and_then(|&slot| self.members.get_mut(slot as usize)) {
+            if change(member) {
+                draft.changes.updated += 1;
+                draft.dirty = true;
+            } else {
+                draft.changes.unchanged += 1;
+            }
+        }
+    }
+
+    /// Returns the order that the list asks for.
+    fn replace_all(
+        &mut self,
+        wishes: Vec<Wish<T>>,
+        same: fn(&T, &T) -> bool,
+        draft: &mut Draft,
+    ) -> Vec<u32> {
+        let mut order = Vec::with_capacity(wishes.len());
+        let mut listed = vec![false; self.width as usize + wishes.len()];
+        for wish in wishes {
+            if let Some(slot) = self.put(wish, Some(same), draft)
+                && !std::mem::replace(&mut listed[slot as usize], true)
+            {
+                order.push(slot);
+            }
+        }
+        let gone: Vec<Arc<str>> = self
+            .slots
+            .iter()
+            .filter(|&(_, &slot)| !listed[slot as usize])
+            .map(|(id, _)| Arc::clone(id))
+            .collect();
+        for id in gone {
+            self.remove(&id, draft);
+        }
+        order
+    }
+}

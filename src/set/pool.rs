@@ -1,0 +1,381 @@
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use super::BackendSet;
+use super::book::Book;
+use super::edit::{Changes, Edit, Op, Wish};
+use super::snapshot::Snapshot;
+use crate::backend::{Backend, BackendInfo, Completion, LatencySettings};
+
+/// The membership: which backends there are, shared and changed live.
+///
+/// Clones share the members. When a call that changes them returns, every balance over the pool
+/// and every clone of it sees the change. A change that changes nothing publishes nothing.
+///
+/// # Identity
+///
+/// A backend is its id. As long as an id is a member, its requests in flight, its latency and its
+/// handle are kept, whatever else about it changes. An id that is removed and inserted again is a
+/// new member.
+///
+/// # Duplicates and weights
+///
+/// An id that is inserted twice, or stands twice in a list, is one member: the last one wins, in the place of the first.
+/// Weights are any `u32`, relative to each other; sums never overflow. A
+/// backend of weight 0 gets no new requests, like a drained one. When all have weight 0, none
+/// is eligible, and requests fail with an error that says so.
+///
+/// # Cost
+///
+/// One change copies 128 members and writes 4 to 8 bytes for each of the others. Reading costs nothing more
+/// for having many members.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::{Backend, Pool};
+///
+/// let pool = Pool::new();
+/// pool.insert(Backend::new("a", "10.0.0.1:80"));
+/// pool.insert(Backend::new("b", "10.0.0.2:80").weight(2));
+/// assert_eq!(pool.len(), 2);
+///
+/// assert!(pool.drain("a"));
+/// assert!(!pool.drain("no such backend"));
+/// for backend in pool.list() {
+///     println!("{backend}"); // a: draining, weight 1, 0 in flight …
+/// }
+/// ```
+pub struct Pool<T> {
+    shared: Arc<Shared<T>>,
+}
+
+/// A [`Pool`] that does not keep it alive, from [`Pool::downgrade`]: for what feeds a pool from
+/// outside and should end with it.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::{Backend, Pool};
+///
+/// let pool = Pool::from([Backend::new("a", ())]);
+/// let weak = pool.downgrade();
+/// assert!(weak.upgrade().is_some());
+/// drop(pool);
+/// assert!(weak.upgrade().is_none());
+/// ```
+pub struct WeakPool<T> {
+    shared: Weak<Shared<T>>,
+}
+
+struct Shared<T> {
+    book: Mutex<Book<T>>,
+    subscribers: Mutex<Vec<Weak<dyn Subscriber<T>>>>,
+}
+
+/// Who has to know of each published snapshot before the change's call returns.
+pub(crate) trait Subscriber<T>: Send + Sync {
+    /// Called without any lock of the pool, by whoever made the change, so perhaps out of order.
+    fn publish(&self, snapshot: &Arc<Snapshot<T>>);
+}
+
+impl<T: Clone> Pool<T> {
+    /// Creates an empty pool.
+    pub fn new() -> Self {
+        Self::with_latency(LatencySettings::new())
+    }
+
+    /// Creates an empty pool with settings of its own for how latency is learnt.
+    pub fn with_latency(latency: LatencySettings) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                book: Mutex::new(Book::new(latency)),
+                subscribers: Mutex::new(Vec::new()),
+            }),
+        }
+    }
+
+    /// Inserts a backend. If its id is a member already, replaces its value and settings and
+    /// keeps everything else. Returns whether it is a new member.
+    ///
+    /// Values cannot be compared in general, so this always publishes.
+    pub fn insert(&self, backend: Backend<T>) -> bool {
+        self.apply(vec![Op::Put(backend.into())]).inserted > 0
+    }
+
+    /// Removes a backend. Returns whether it was a member.
+    ///
+    /// It is never picked again; its running requests finish.
+    pub fn remove(&self, id: &str) -> bool {
+        self.apply(vec![Op::Remove(id.into())]).found()
+    }
+
+    /// Sets the weight of a backend. Returns whether it is a member.
+    pub fn set_weight(&self, id: &str, weight: u32) -> bool {
+        self.apply(vec![Op::Weight(id.into(), weight)]).found()
+    }
+
+    /// Gives a backend no new requests; running ones finish. Returns whether it is a member.
+    pub fn drain(&self, id: &str) -> bool {
+        self.apply(vec![Op::Drain(id.into(), true)]).found()
+    }
+
+    /// Takes a drained backend back. Returns whether it is a member.
+    pub fn undrain(&self, id: &str) -> bool {
+        self.apply(vec![Op::Drain(id.into(), false)]).found()
+    }
+
+    /// Makes the members equal to the list, order included: inserts what is new, removes what is
+    /// not listed, updates what differs, and leaves the rest alone.
+    ///
+    /// For values that cannot be compared, such as services, use
+    /// [`replace_all_with`](Self::replace_all_with).
+    pub fn replace_all(&self, backends: impl IntoIterator<Item = Backend<T>>) -> Changes
+    where
+        T: PartialEq,
+    {
+        let wishes = backends.into_iter().map(Wish::from).collect();
+        self.apply(vec![Op::ReplaceAll(wishes, T::eq)])
+    }
+
+    /// Makes the members equal to the list, order included, and makes values for new ones only: a member that stays
+    /// keeps its value, whatever the list describes.
+    ///
+    /// `make` runs without any lock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel::{Backend, Pool};
+    ///
+    /// let pool = Pool::new();
+    /// let mut connections = 0;
+    /// for list in [vec!["a", "b"], vec!["b", "c"]] {
+    ///     let backends = list.into_iter().map(|address| Backend::new(address, address));
+    ///     pool.replace_all_with(backends, |address| {
+    ///         connections += 1;
+    ///         format!("connection to {address}")
+    ///     });
+    /// }
+    /// assert_eq!(connections, 3);
+    /// ```
+    pub fn replace_all_with<D>(
+        &self,
+        backends: impl IntoIterator<Item = Backend<D>>,
+        mut make: impl FnMut(D) -> T,
+    ) -> Changes {
+        let mut wishes = Vec::new();
+        let mut described = Vec::new();
+        for backend in backends {
+            wishes.push(Wish {
+                id: backend.id,
+                settings: backend.settings,
+                value: None,
+            });
+            described.push(Some(backend.value));
+        }
+        // A value that was made for an id that someone else inserted meanwhile is dropped.
+        let keep_known: fn(&T, &T) -> bool = |_, _| true;
+        loop {
+            let mut book = self.book();
+            let missing: Vec<usize> = (0..wishes.len())
+                .filter(|&at| wishes[at].value.is_none() && !book.contains(&wishes[at].id))
+                .collect();
+            if missing.is_empty() {
+                let before = Arc::clone(book.snapshot());
+                let changes = book.apply(vec![Op::ReplaceAll(wishes, keep_known)]);
+                self.publish(&before, book);
+                return changes;
+            }
+            drop(book);
+            for at in missing {
+                wishes[at].value = described[at].take().map(&mut make);
+            }
+        }
+    }
+
+    /// Publishes any number of changes at once.
+    pub fn edit(&self, edit: impl FnOnce(&mut Edit<T>)) -> Changes {
+        let mut noted = Edit { ops: Vec::new() };
+        edit(&mut noted);
+        self.apply(noted.ops)
+    }
+
+    /// Returns the members with their settings and state, in the order in which they joined or
+    /// were listed. O(n).
+    pub fn list(&self) -> Vec<BackendInfo> {
+        self.snapshot().list(Instant::now())
+    }
+
+    /// Returns one member's settings and state.
+    pub fn get(&self, id: &str) -> Option<BackendInfo> {
+        let book = self.book();
+        let member = book.member(id)?;
+        Some(member.info(Instant::now()))
+    }
+
+    /// Returns how many members there are, eligible or not.
+    pub fn len(&self) -> usize {
+        self.book().snapshot().len_all()
+    }
+
+    /// Returns whether there are no members.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Picks a backend without tower: `choose` sees the eligible ones and returns a rank. What
+    /// comes back is the backend's value, and the [`Completion`] that counts the request as in
+    /// flight until it is finished or dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel::backend::Outcome;
+    /// use evenkeel::picker::{Context, RoundRobin};
+    /// use evenkeel::{Backend, Picker, Pool};
+    ///
+    /// let pool = Pool::from([Backend::new("a", 8001), Backend::new("b", 8002)]);
+    /// pool.drain("a");
+    ///
+    /// let picker = RoundRobin::new();
+    /// let (port, completion) = pool
+    ///     .start(|set| picker.pick(set, &(), &mut Context::new()))
+    ///     .expect("b is eligible");
+    /// assert_eq!((port, completion.backend()), (8002, "b"));
+    /// assert_eq!(pool.get("b").unwrap().in_flight(), 1);
+    ///
+    /// completion.finish(Outcome::Success);
+    /// assert_eq!(pool.get("b").unwrap().in_flight(), 0);
+    /// ```
+    pub fn start(
+        &self,
+        choose: impl FnOnce(&dyn BackendSet) -> Option<usize>,
+    ) -> Option<(T, Completion)> {
+        let snapshot = self.snapshot();
+        let member = snapshot.member(choose(&*snapshot)?)?;
+        let completion =
+            Completion::begin(&member.live, Instant::now).watched(Instant::now(), None);
+        Some((member.value.clone(), completion))
+    }
+
+    fn apply(&self, ops: Vec<Op<T>>) -> Changes {
+        let mut book = self.book();
+        let before = Arc::clone(book.snapshot());
+        let changes = book.apply(ops);
+        self.publish(&before, book);
+        changes
+    }
+
+    /// Lets go of the lock, then tells the subscribers, if there is something new.
+    fn publish(&self, before: &Arc<Snapshot<T>>, book: MutexGuard<'_, Book<T>>) {
+        let snapshot = Arc::clone(book.snapshot());
+        drop(book);
+        if Arc::ptr_eq(before, &snapshot) {
+            return;
+        }
+        let subscribers: Vec<_> = {
+            let mut subscribers = lock(&self.shared.subscribers);
+            subscribers.retain(|subscriber| subscriber.strong_count() > 0);
+            subscribers.iter().filter_map(Weak::upgrade).collect()
+        };
+        for subscriber in subscribers {
+            subscriber.publish(&snapshot);
+        }
+    }
+
+    #[cfg_attr(not(feature = "tower"), allow(dead_code))]
+    /// From now on `subscriber` is told of each snapshot; first of the present one, here.
+    pub(crate) fn subscribe(&self, subscriber: &Arc<dyn Subscriber<T>>) {
+        lock(&self.shared.subscribers).push(Arc::downgrade(subscriber));
+        subscriber.publish(&self.snapshot());
+    }
+
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot<T>> {
+        Arc::clone(self.book().snapshot())
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book<T>> {
+        lock(&self.shared.book)
+    }
+}
+
+impl<T> Pool<T> {
+    /// Returns a handle that does not keep the pool alive.
+    pub fn downgrade(&self) -> WeakPool<T> {
+        WeakPool {
+            shared: Arc::downgrade(&self.shared),
+        }
+    }
+}
+
+impl<T> WeakPool<T> {
+    /// Returns the pool, if anyone still has it.
+    pub fn upgrade(&self) -> Option<Pool<T>> {
+        self.shared.upgrade().map(|shared| Pool { shared })
+    }
+}
+
+/// A panic elsewhere (in a value's `Clone`, say) leaves the book usable: each step keeps it whole.
+fn lock<V: ?Sized>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<T> Clone for Pool<T> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<T> Clone for WeakPool<T> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Weak::clone(&self.shared),
+        }
+    }
+}
+
+impl<T: Clone> Default for Pool<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Clone> FromIterator<Backend<T>> for Pool<T> {
+    fn from_iter<I: IntoIterator<Item = Backend<T>>>(backends: I) -> Self {
+        let pool = Self::new();
+        pool.edit(|edit| {
+            backends
+                .into_iter()
+                .for_each(|backend| edit.insert(backend))
+        });
+        pool
+    }
+}
+
+impl<T: Clone, const N: usize> From<[Backend<T>; N]> for Pool<T> {
+    fn from(backends: [Backend<T>; N]) -> Self {
+        backends.into_iter().collect()
+    }
+}
+
+impl<T: Clone> From<Vec<Backend<T>>> for Pool<T> {
+    fn from(backends: Vec<Backend<T>>) -> Self {
+        backends.into_iter().collect()
+    }
+}
+
+impl<T> fmt::Debug for Pool<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for WeakPool<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakPool").finish_non_exhaustive()
+    }
+}

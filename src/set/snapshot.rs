@@ -1,0 +1,249 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::chunks::Chunks;
+use super::{BackendSet, least_in_flight};
+use crate::backend::{BackendInfo, Handle, Live, Settings, State};
+
+/// One member, as the pool keeps it and as every snapshot shows it.
+pub(crate) struct Member<T> {
+    pub(crate) live: Arc<Live>,
+    pub(crate) value: T,
+    pub(super) settings: Settings,
+    pub(super) drained: bool,
+}
+
+/// What a pool published: immutable, but for the live parts that it leads to.
+pub(crate) struct Snapshot<T> {
+    pub(super) version: u64,
+    pub(super) members: Chunks<Member<T>>,
+    /// Slots of all members, in the order in which they joined.
+    pub(super) order: Arc<[u32]>,
+    /// Slots of the eligible ones in the same order; `None` when rank and slot are the same.
+    pub(super) eligible: Option<Eligible>,
+}
+
+pub(super) struct Eligible {
+    slots: Box<[u32]>,
+    /// By slot; `OUT` for those that are not eligible.
+    ranks: Box<[u32]>,
+}
+
+/// Why nothing can be picked from a snapshot.
+#[derive(Clone, Debug)]
+pub(crate) enum Why {
+    Empty,
+    AllOut(Vec<(Arc<str>, State)>, usize),
+}
+
+const OUT: u32 = u32::MAX;
+
+impl<T> Member<T> {
+    pub(super) fn state(&self) -> State {
+        if self.drained {
+            State::Draining
+        } else if self.settings.weight == 0 {
+            State::ZeroWeight
+        } else {
+            State::Eligible
+        }
+    }
+
+    pub(super) fn info(&self, now: Instant) -> BackendInfo {
+        BackendInfo {
+            id: Arc::clone(self.live.shared_id()),
+            handle: self.live.handle(),
+            settings: self.settings.clone(),
+            state: self.state(),
+            in_flight: self.live.in_flight(),
+            latency: self.live.latency(now),
+        }
+    }
+}
+
+impl<T: Clone> Clone for Member<T> {
+    fn clone(&self) -> Self {
+        Self {
+            live: Arc::clone(&self.live),
+            value: self.value.clone(),
+            settings: self.settings.clone(),
+            drained: self.drained,
+        }
+    }
+}
+
+impl<T> Snapshot<T> {
+    pub(super) fn new(version: u64, members: Chunks<Member<T>>, order: Arc<[u32]>) -> Self {
+        let eligible = Eligible::of(&members, &order);
+        Self {
+            version,
+            members,
+            order,
+            eligible,
+        }
+    }
+
+    #[cfg_attr(not(feature = "tower"), allow(dead_code))]
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    #[inline]
+    pub(crate) fn member(&self, rank: usize) -> Option<&Member<T>> {
+        self.members.get(self.slot(rank)?)
+    }
+
+    pub(super) fn len_all(&self) -> usize {
+        self.order.len()
+    }
+
+    pub(super) fn list(&self, now: Instant) -> Vec<BackendInfo> {
+        self.all().map(|member| member.info(now)).collect()
+    }
+
+    pub(super) fn all(&self) -> impl ExactSizeIterator<Item = &Member<T>> {
+        self.order.iter().map(|&slot| {
+            let member = self.members.get(slot as usize);
+            member.expect("a slot in the order has its member")
+        })
+    }
+
+    #[cfg_attr(not(feature = "tower"), allow(dead_code))]
+    pub(crate) fn why_empty(&self) -> Why {
+        const NAMED: usize = 8;
+        if self.order.is_empty() {
+            return Why::Empty;
+        }
+        let named = self.all().take(NAMED);
+        Why::AllOut(
+            named
+                .map(|member| (Arc::clone(member.live.shared_id()), member.state()))
+                .collect(),
+            self.order.len(),
+        )
+    }
+
+    #[inline]
+    fn slot(&self, rank: usize) -> Option<usize> {
+        match &self.eligible {
+            None => (rank < self.order.len()).then_some(rank),
+            Some(eligible) => eligible.slots.get(rank).map(|&slot| slot as usize),
+        }
+    }
+}
+
+impl Eligible {
+    fn of<T>(members: &Chunks<Member<T>>, order: &[u32]) -> Option<Self> {
+        let eligible = |&&slot: &&u32| {
+            let member = members.get(slot as usize);
+            member.is_some_and(|member| member.state() == State::Eligible)
+        };
+        let slots: Box<[u32]> = order.iter().filter(eligible).copied().collect();
+        let identity = slots.len() == order.len()
+            && slots
+                .iter()
+                .enumerate()
+                .all(|(rank, &slot)| rank == slot as usize);
+        if identity {
+            return None;
+        }
+        let end = slots.iter().max().map_or(0, |&slot| slot as usize + 1);
+        let mut ranks = vec![OUT; end].into_boxed_slice();
+        for (rank, &slot) in slots.iter().enumerate() {
+            ranks[slot as usize] = rank as u32;
+        }
+        Some(Self { slots, ranks })
+    }
+}
+
+/// The part of [`BackendSet`] that is a question to the member at a rank.
+macro_rules! ask_the_member {
+    () => {
+        fn id(&self, rank: usize) -> &str {
+            self.member(rank).map_or("", |member| member.live.id())
+        }
+
+        fn weight(&self, rank: usize) -> u32 {
+            self.member(rank).map_or(0, |member| member.settings.weight)
+        }
+
+        fn in_flight(&self, rank: usize) -> usize {
+            self.member(rank)
+                .map_or(0, |member| member.live.in_flight())
+        }
+
+        fn latency(&self, rank: usize, now: Instant) -> Option<Duration> {
+            self.member(rank)?.live.latency(now)
+        }
+
+        fn priority(&self, rank: usize) -> u32 {
+            self.member(rank)
+                .map_or(0, |member| member.settings.priority())
+        }
+
+        fn zone(&self, rank: usize) -> Option<&str> {
+            self.member(rank)?.settings.zone()
+        }
+
+        fn metadata(&self, rank: usize, key: &str) -> Option<&str> {
+            self.member(rank)?.settings.metadata(key)
+        }
+
+        fn handle(&self, rank: usize) -> Handle {
+            let member = self.member(rank);
+            member.map_or(Handle::of_slot(rank), |member| member.live.handle())
+        }
+    };
+}
+
+impl<T> BackendSet for Snapshot<T> {
+    ask_the_member!();
+
+    fn len(&self) -> usize {
+        match &self.eligible {
+            None => self.order.len(),
+            Some(eligible) => eligible.slots.len(),
+        }
+    }
+
+    fn rank_of(&self, slot: usize) -> Option<usize> {
+        match &self.eligible {
+            None => (slot < self.order.len()).then_some(slot),
+            Some(eligible) => match eligible.ranks.get(slot) {
+                Some(&rank) if rank != OUT => Some(rank as usize),
+                _ => None,
+            },
+        }
+    }
+
+    fn least_in_flight(&self, random: u64) -> Option<usize> {
+        // The same walk as the default, here with every call inlined.
+        least_in_flight(self, random)
+    }
+}
+
+/// All members of a snapshot as a set of its own, eligible or not: what tables are built from.
+pub(crate) struct AllMembers<'a, T>(pub(crate) &'a Snapshot<T>);
+
+impl<T> AllMembers<'_, T> {
+    fn member(&self, rank: usize) -> Option<&Member<T>> {
+        let slot = *self.0.order.get(rank)?;
+        self.0.members.get(slot as usize)
+    }
+}
+
+impl<T> BackendSet for AllMembers<'_, T> {
+    ask_the_member!();
+
+    fn len(&self) -> usize {
+        self.0.order.len()
+    }
+
+    fn rank_of(&self, slot: usize) -> Option<usize> {
+        // Only table builders ask, and rarely.
+        self.0
+            .order
+            .iter()
+            .position(|&other| other as usize == slot)
+    }
+}

@@ -1,0 +1,7 @@
+//! The atomics of this crate. Under `--cfg evenkeel_loom` they are loom's, which lets
+//! `tests/loom.rs` run every interleaving of what is built from them.
+
+#[cfg(evenkeel_loom)]
+pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+#[cfg(not(evenkeel_loom))]
+pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
