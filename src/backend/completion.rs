@@ -35,8 +35,6 @@ pub struct Completion {
 /// The time side of a request, for those who asked for it.
 struct Watch {
     since: Instant,
-    /// While the head has not arrived: what the backend's count of waiting requests needs back.
-    waiting: Option<u64>,
     headed: bool,
 }
 
@@ -56,9 +54,9 @@ impl Completion {
 
     /// Measures its latency, and tells `observer` of its steps.
     pub(crate) fn watched(mut self, now: Instant, observer: Option<Arc<dyn Observer>>) -> Self {
+        self.live.await_head(now);
         self.watch = Some(Watch {
             since: now,
-            waiting: self.live.await_head(now),
             headed: false,
         });
         self.observer = observer;
@@ -103,8 +101,7 @@ impl Completion {
         }
         let now = (self.clock)();
         let latency = now.saturating_duration_since(watch.since);
-        self.live.record(latency, outcome, now);
-        self.live.end_await(watch.waiting.take());
+        self.live.end_await(watch.since, outcome, now);
         self.tell(now, Event::Head { latency, outcome });
     }
 
@@ -118,14 +115,13 @@ impl Completion {
 impl Drop for Completion {
     #[inline]
     fn drop(&mut self) {
-        if let Some(watch) = &mut self.watch {
+        if let Some(watch) = &self.watch {
             let outcome = self.outcome.unwrap_or(Outcome::Cancelled);
             if !watch.headed || self.observer.is_some() {
                 let now = (self.clock)();
                 let duration = now.saturating_duration_since(watch.since);
                 if !watch.headed {
-                    self.live.record(duration, outcome, now);
-                    self.live.end_await(watch.waiting.take());
+                    self.live.end_await(watch.since, outcome, now);
                 }
                 self.tell(now, Event::Ended { duration, outcome });
             }

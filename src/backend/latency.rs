@@ -26,11 +26,10 @@
 //!
 //! Twitter Finagle, `PeakEwma.scala`; the `tower` crate, `load::PeakEwma`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Outcome;
 use crate::sync::{AtomicU64, Ordering};
-use crate::time::since_epoch;
 
 /// How a pool learns its backends' latency.
 ///
@@ -99,11 +98,11 @@ impl Average {
         Self(AtomicU64::new(0))
     }
 
-    pub(super) fn read(&self, now: Instant, settings: LatencySettings) -> Option<Duration> {
-        let word = self.0.load(Ordering::Relaxed);
-        let (average, last) = unpack(word)?;
-        let seconds = average * remaining(last, tick(now), settings);
-        Some(Duration::try_from_secs_f32(seconds).unwrap_or(Duration::MAX))
+    /// In seconds.
+    #[inline]
+    pub(super) fn read(&self, now: u64, settings: LatencySettings) -> Option<f32> {
+        let (average, last) = unpack(self.0.load(Ordering::Relaxed))?;
+        Some(average * remaining(last, tick(now), settings))
     }
 
     /// Takes one request's end into account.
@@ -111,7 +110,7 @@ impl Average {
         &self,
         latency: Duration,
         outcome: Outcome,
-        now: Instant,
+        now: u64,
         settings: LatencySettings,
     ) {
         let seconds = latency.as_secs_f32();
@@ -144,8 +143,8 @@ impl Average {
     }
 }
 
-fn tick(now: Instant) -> u32 {
-    (since_epoch(now) >> 20) as u32
+fn tick(now: u64) -> u32 {
+    (now >> 20) as u32
 }
 
 /// The share of an average's weight that is left at `now`.
@@ -172,15 +171,15 @@ fn unpack(word: u64) -> Option<(f32, u32)> {
 
 /// How long the requests that still wait for their response head have been waiting.
 ///
-/// Count and sum of the start times in one word: 20 bits of count, 44 bits of sum in units of
-/// 2^14 ns, modulo 2^44. The total age is `count × now − sum` in the same arithmetic, right
-/// up to nine years of it. `Relaxed` is enough: the word is all that there is.
+/// Sum of the start times and count in one word: 44 bits of sum in units of 2^14 ns above, modulo
+/// 2^44, and 20 bits of count below. The total age is `count × now − sum` in the same arithmetic,
+/// right up to nine years of it and a million requests at once. What one step adds, its counterpart
+/// takes off again, so it is right after any number of them. `Relaxed` is enough: the word is all that there is.
 #[derive(Debug)]
 pub(super) struct Waiting(AtomicU64);
 
-const SUM_BITS: u32 = 44;
-const SUM_MASK: u64 = (1 << SUM_BITS) - 1;
-const COUNT_MAX: u64 = (1 << (64 - SUM_BITS)) - 1;
+const COUNT_BITS: u32 = 20;
+const SUM_MASK: u64 = u64::MAX >> COUNT_BITS;
 const UNIT_BITS: u32 = 14;
 
 impl Waiting {
@@ -188,44 +187,35 @@ impl Waiting {
         Self(AtomicU64::new(0))
     }
 
-    /// Counts a request in; returns what [`leave`](Self::leave) needs. Beyond a million at once
-    /// on one backend, further ones are not counted.
-    pub(super) fn enter(&self, now: Instant) -> Option<u64> {
-        let start = (since_epoch(now) >> UNIT_BITS) & SUM_MASK;
-        self.0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
-                let count = word >> SUM_BITS;
-                (count < COUNT_MAX).then(|| join(count + 1, (word & SUM_MASK) + start))
-            })
-            .ok()
-            .map(|_| start)
+    #[inline]
+    pub(super) fn enter(&self, since: u64) {
+        self.0.fetch_add(one(since), Ordering::Relaxed);
     }
 
-    pub(super) fn leave(&self, start: u64) {
-        // The closure never returns `None`, so this cannot fail.
-        let _ = self
-            .0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
-                let sum = (word & SUM_MASK).wrapping_sub(start);
-                Some(join((word >> SUM_BITS).saturating_sub(1), sum))
-            });
+    #[inline]
+    pub(super) fn leave(&self, since: u64) {
+        self.0.fetch_sub(one(since), Ordering::Relaxed);
     }
 
-    /// The mean age of the waiting requests.
-    pub(super) fn mean_age(&self, now: Instant) -> Option<Duration> {
+    /// The mean age of the waiting requests, in seconds.
+    #[inline]
+    pub(super) fn mean_age(&self, now: u64) -> Option<f32> {
         let word = self.0.load(Ordering::Relaxed);
-        let count = word >> SUM_BITS;
+        let count = word & ((1 << COUNT_BITS) - 1);
         if count == 0 {
             return None;
         }
-        let now = (since_epoch(now) >> UNIT_BITS) & SUM_MASK;
-        let total = count.wrapping_mul(now).wrapping_sub(word & SUM_MASK) & SUM_MASK;
+        let total = count
+            .wrapping_mul(now >> UNIT_BITS)
+            .wrapping_sub(word >> COUNT_BITS)
+            & SUM_MASK;
         // A start that is a unit ahead of this thread's clock reads as a huge age: it is none.
         let total = if total > SUM_MASK / 2 { 0 } else { total };
-        Some(Duration::from_nanos((total / count) << UNIT_BITS))
+        Some(total as f32 / count as f32 * (1 << UNIT_BITS) as f32 * 1e-9)
     }
 }
 
-fn join(count: u64, sum: u64) -> u64 {
-    count << SUM_BITS | (sum & SUM_MASK)
+/// What one request adds to the word.
+fn one(since: u64) -> u64 {
+    (since >> UNIT_BITS) << COUNT_BITS | 1
 }

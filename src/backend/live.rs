@@ -1,9 +1,11 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::latency::{Average, Waiting};
+use super::level::Place;
 use super::{Handle, LatencySettings, Outcome};
 use crate::sync::{AtomicU32, Ordering};
+use crate::time::since_epoch;
 
 /// What is shared by everyone who holds on to one backend: snapshots, requests, bodies.
 ///
@@ -12,14 +14,20 @@ use crate::sync::{AtomicU32, Ordering};
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Live {
-    /// `Relaxed` throughout: a load is a hint to pickers; nothing is published through it.
+    /// The count of requests in flight, and whether each change of it is to be indexed.
+    ///
+    /// The count is a hint to pickers; nothing is published through it. The flag publishes
+    /// `place`: hence `Release` where it is set and `Acquire` where it is found.
     in_flight: AtomicU32,
     handle: Handle,
     average: Average,
     waiting: Waiting,
     id: Arc<str>,
     latency: LatencySettings,
+    place: OnceLock<Place>,
 }
+
+const INDEXED: u32 = 1 << 31;
 
 impl Live {
     pub(crate) fn new(id: Arc<str>, handle: Handle, latency: LatencySettings) -> Self {
@@ -30,6 +38,7 @@ impl Live {
             waiting: Waiting::new(),
             id,
             latency,
+            place: OnceLock::new(),
         }
     }
 
@@ -45,42 +54,80 @@ impl Live {
         self.handle
     }
 
+    #[inline]
     pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed) as usize
+        (self.in_flight.load(Ordering::Relaxed) & !INDEXED) as usize
+    }
+
+    /// From now on each change of the count is indexed at `place`.
+    pub(crate) fn index(&self, place: Place) {
+        let place = self.place.get_or_init(|| place);
+        let before = self.in_flight.fetch_or(INDEXED, Ordering::Release);
+        if before & INDEXED == 0 {
+            place.toggle(before);
+        }
+    }
+
+    /// From now on it is no longer, and the index knows nothing of this backend.
+    pub(crate) fn unindex(&self) {
+        let before = self.in_flight.fetch_and(!INDEXED, Ordering::Relaxed);
+        if before & INDEXED != 0
+            && let Some(place) = self.place.get()
+        {
+            place.toggle(before & !INDEXED);
+        }
     }
 
     /// The latency to expect, as far as anything is known; see the module's docs.
+    #[inline]
     pub(crate) fn latency(&self, now: Instant) -> Option<Duration> {
+        let now = since_epoch(now);
         let average = self.average.read(now, self.latency)?;
-        Some(match self.waiting.mean_age(now) {
+        let seconds = match self.waiting.mean_age(now) {
             Some(age) => average.max(age),
             None => average,
-        })
+        };
+        // By way of whole nanoseconds, which is faster than from seconds and cannot fail: the cast saturates.
+        Some(Duration::from_nanos((seconds * 1e9) as u64))
     }
 }
 
 /// The steps of one request; [`Completion`](super::Completion) pairs them.
 impl Live {
+    #[inline]
     pub(super) fn enter(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn leave(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Starts to count the time until the response head; returns what the end of it needs.
-    pub(super) fn await_head(&self, now: Instant) -> Option<u64> {
-        self.waiting.enter(now)
-    }
-
-    pub(super) fn end_await(&self, start: Option<u64>) {
-        if let Some(start) = start {
-            self.waiting.leave(start);
+        let before = self.in_flight.fetch_add(1, Ordering::Acquire);
+        if before & INDEXED != 0 {
+            self.stepped(before & !INDEXED);
         }
     }
 
-    pub(super) fn record(&self, latency: Duration, outcome: Outcome, now: Instant) {
-        self.average.record(latency, outcome, now, self.latency);
+    #[inline]
+    pub(super) fn leave(&self) {
+        let before = self.in_flight.fetch_sub(1, Ordering::Acquire);
+        if before & INDEXED != 0 {
+            self.stepped((before & !INDEXED) - 1);
+        }
+    }
+
+    fn stepped(&self, lower: u32) {
+        if let Some(place) = self.place.get() {
+            place.step(lower);
+        }
+    }
+
+    /// Starts to count the time until the response head.
+    #[inline]
+    pub(super) fn await_head(&self, since: Instant) {
+        self.waiting.enter(since_epoch(since));
+    }
+
+    /// Ends it.
+    #[inline]
+    pub(super) fn end_await(&self, since: Instant, outcome: Outcome, now: Instant) {
+        let latency = now.saturating_duration_since(since);
+        self.average
+            .record(latency, outcome, since_epoch(now), self.latency);
+        self.waiting.leave(since_epoch(since));
     }
 }

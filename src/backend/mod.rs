@@ -9,6 +9,7 @@ mod completion;
 mod handle;
 mod info;
 mod latency;
+mod level;
 mod live;
 mod observation;
 mod outcome;
@@ -21,6 +22,7 @@ pub use self::completion::Completion;
 pub use self::handle::Handle;
 pub use self::info::{BackendInfo, State};
 pub use self::latency::LatencySettings;
+pub(crate) use self::level::{LEVELS, Levels, PIECE, Place};
 pub(crate) use self::live::Live;
 #[cfg(feature = "tower")]
 pub(crate) use self::observation::Observer;

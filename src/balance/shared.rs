@@ -43,6 +43,7 @@ where
     Req: 'static,
 {
     pub(crate) fn new(pool: Pool<T>, picker: Arc<dyn Picker<Req>>) -> Arc<Self> {
+        keep_what_it_needs(&pool, &*picker);
         let shared = Arc::new(Self {
             view: ArcSwap::from_pointee(View::new(pool.snapshot(), picker, 0)),
             pool,
@@ -60,6 +61,7 @@ where
 
     /// Replaces the picker; it is prepared for the present set before anyone uses it.
     pub(crate) fn set_picker(&self, picker: &Arc<dyn Picker<Req>>) {
+        keep_what_it_needs(&self.pool, &**picker);
         let epoch = {
             let mut writer = self.writer();
             writer.epoch += 1;
@@ -160,6 +162,12 @@ impl<T, Req> Shared<T, Req> {
     }
 }
 
+fn keep_what_it_needs<T: Clone, Req>(pool: &Pool<T>, picker: &dyn Picker<Req>) {
+    if picker.needs().contains(Needs::LOAD_INDEX) {
+        pool.keep_index();
+    }
+}
+
 impl<T: Send + Sync + 'static, Req: 'static> View<T, Req> {
     fn new(snapshot: Arc<Snapshot<T>>, picker: Arc<dyn Picker<Req>>, epoch: u64) -> Self {
         let picker = picker
@@ -172,7 +180,7 @@ impl<T: Send + Sync + 'static, Req: 'static> View<T, Req> {
         Self {
             snapshot,
             picker,
-            watch: needs != Needs::NOTHING,
+            watch: needs.contains(Needs::LATENCY) || observer.is_some(),
             observer,
             epoch,
         }

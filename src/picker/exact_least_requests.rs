@@ -14,7 +14,11 @@ use crate::set::BackendSet;
 /// The true minimum of in-flight / weight. Backends that tie are chosen between at random, in
 /// proportion to their weights, so that no one is favoured for its place in the list.
 ///
-/// O(n): each pick looks at every backend once, and at half of them again.
+/// While weights are equal the pool keeps an index of its backends by load, up to 14 requests in
+/// flight each, and a pick reads one bit for each backend at worst. With
+/// different weights, or when every backend has 15 or more, each pick walks over all backends: O(n).
+///
+/// A request that is picked for again, because its first backend was not ready, walks as well.
 ///
 /// # Examples
 ///
@@ -42,6 +46,6 @@ impl<Req: ?Sized> Picker<Req> for ExactLeastRequests {
     }
 
     fn needs(&self) -> Needs {
-        Needs::NOTHING
+        Needs::LOAD_INDEX
     }
 }

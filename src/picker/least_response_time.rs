@@ -47,8 +47,9 @@ pub struct LeastResponseTime {
     sampler: Sampler,
 }
 
-/// What a backend counts as that was never measured and has requests outstanding: seconds.
-const UNKNOWN: f64 = 1e6;
+/// What the latency of a backend counts as that was never measured and has requests outstanding:
+/// more than any that was, in nanoseconds.
+const UNKNOWN: f64 = 1e15;
 
 impl LeastResponseTime {
     /// Compares two backends.
@@ -72,20 +73,26 @@ impl LeastResponseTime {
     }
 }
 
-fn score(set: &dyn BackendSet, rank: usize, cx: &mut Context) -> f64 {
+/// Latency times (in flight + 1), in nanoseconds.
+fn expected(set: &dyn BackendSet, rank: usize, cx: &mut Context) -> f64 {
     let in_flight = set.in_flight(rank);
-    let latency = match set.latency(rank, cx.now()) {
-        Some(latency) => latency.as_secs_f64(),
+    let nanoseconds = match set.latency(rank, cx.now()) {
+        Some(latency) => latency.as_secs() as f64 * 1e9 + f64::from(latency.subsec_nanos()),
         None if in_flight == 0 => return 0.0,
         None => UNKNOWN,
     };
-    latency * (in_flight as f64 + 1.0) / f64::from(set.weight(rank))
+    nanoseconds * (in_flight as f64 + 1.0)
 }
 
 impl<Req: ?Sized> Picker<Req> for LeastResponseTime {
     fn pick(&self, set: &dyn BackendSet, _request: &Req, cx: &mut Context) -> Option<usize> {
+        let equal = self.sampler.is_equal();
         self.sampler.best_of(self.choices, set, cx, |a, b, cx| {
-            score(set, a, cx) < score(set, b, cx)
+            let (first, second) = (expected(set, a, cx), expected(set, b, cx));
+            if equal {
+                return first < second;
+            }
+            first * f64::from(set.weight(b)) < second * f64::from(set.weight(a))
         })
     }
 

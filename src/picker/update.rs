@@ -82,7 +82,12 @@ impl Needs {
     /// [`Picker::observe`](super::Picker::observe): two or three readings of the clock and as many calls for each request.
     pub const OBSERVATIONS: Self = Self(2);
 
-    /// Everything.
+    /// An index that makes [`BackendSet::least_in_flight`] fast while weights are equal: four
+    /// atomic updates for each request, about 20 ns, and 2 bytes for each backend. The pool keeps it from then on, for
+    /// whoever uses it. Not part of [`all`](Self::all).
+    pub const LOAD_INDEX: Self = Self(4);
+
+    /// Everything that is recorded of requests.
     pub const fn all() -> Self {
         Self(Self::LATENCY.0 | Self::OBSERVATIONS.0)
     }

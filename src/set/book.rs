@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::chunks::Chunks;
 use super::edit::{Changes, Op, Wish};
+use super::index::Index;
 use super::snapshot::{Member, Snapshot};
 use crate::backend::{Handle, LatencySettings, Live};
 
@@ -17,6 +18,8 @@ pub(super) struct Book<T> {
     /// How many memberships there ever were.
     generation: u32,
     latency: LatencySettings,
+    /// Kept from the moment that a picker asks for it.
+    index: Option<Index>,
     snapshot: Arc<Snapshot<T>>,
 }
 
@@ -41,7 +44,8 @@ impl<T: Clone> Book<T> {
             width: 0,
             generation: 0,
             latency,
-            snapshot: Arc::new(Snapshot::new(0, Chunks::new(), order)),
+            index: None,
+            snapshot: Arc::new(Snapshot::new(0, Chunks::new(), order, None)),
         }
     }
 
@@ -103,13 +107,34 @@ impl<T: Clone> Book<T> {
         }
         self.free.extend(draft.freed);
         if dirty {
-            self.snapshot = Arc::new(Snapshot::new(
-                self.snapshot.version + 1,
-                self.members.clone(),
-                Arc::clone(&self.order),
-            ));
+            self.renew();
         }
         draft.changes
+    }
+
+    /// Keeps an index of the members by load from now on.
+    #[cfg_attr(not(feature = "tower"), allow(dead_code))]
+    pub(super) fn keep_index(&mut self) {
+        if self.index.is_some() {
+            return;
+        }
+        let mut index = Index::default();
+        for &slot in &*self.order {
+            if let Some(member) = self.members.get(slot as usize) {
+                member.live.index(index.place(slot as usize));
+            }
+        }
+        self.index = Some(index);
+        self.renew();
+    }
+
+    fn renew(&mut self) {
+        self.snapshot = Arc::new(Snapshot::new(
+            self.snapshot.version + 1,
+            self.members.clone(),
+            Arc::clone(&self.order),
+            self.index.as_ref(),
+        ));
     }
 
     /// Inserts or updates; returns the slot. `same` tells whether two values are
@@ -155,6 +180,9 @@ impl<T: Clone> Book<T> {
             settings: wish.settings,
             drained: false,
         };
+        if let Some(index) = &mut self.index {
+            member.live.index(index.place(slot as usize));
+        }
         self.members.replace(slot as usize, Some(member));
         self.slots.insert(wish.id, slot);
         draft.joined.push(slot);
@@ -165,7 +193,9 @@ impl<T: Clone> Book<T> {
 
     fn remove(&mut self, id: &str, draft: &mut Draft) {
         if let Some(slot) = self.slots.remove(id) {
-            self.members.replace(slot as usize, None);
+            if let Some(member) = self.members.replace(slot as usize, None) {
+                member.live.unindex();
+            }
             draft.freed.push(slot);
             draft.changes.removed += 1;
             draft.dirty = true;

@@ -7,6 +7,7 @@
 mod book;
 mod chunks;
 mod edit;
+mod index;
 mod masked;
 mod pool;
 mod slice;
@@ -136,7 +137,7 @@ pub trait BackendSet {
     /// The default looks at each backend once, and at some of them twice: O(n). A set that keeps
     /// an index can do better.
     fn least_in_flight(&self, random: u64) -> Option<usize> {
-        least_in_flight(self, random)
+        least_in_flight(self, random, |rank| self.weight(rank))
     }
 }
 
@@ -148,13 +149,17 @@ pub(crate) fn less_loaded(a: usize, v: u32, b: usize, w: u32) -> std::cmp::Order
     left.cmp(&right)
 }
 
-fn least_in_flight<S: BackendSet + ?Sized>(set: &S, random: u64) -> Option<usize> {
+fn least_in_flight<S: BackendSet + ?Sized>(
+    set: &S,
+    random: u64,
+    weight_of: impl Fn(usize) -> u32,
+) -> Option<usize> {
     // One pass finds the minimum and the total weight of those that share it; the second walks to
     // the chosen one of them. A count that changes in between at worst shifts the choice.
     let mut best: Option<(usize, usize, u32)> = None;
     let mut tied = 0u64;
     for rank in 0..set.len() {
-        let weight = set.weight(rank);
+        let weight = weight_of(rank);
         if weight == 0 {
             continue;
         }
@@ -175,7 +180,7 @@ fn least_in_flight<S: BackendSet + ?Sized>(set: &S, random: u64) -> Option<usize
     let (first, least, w) = best?;
     let mut left = (u128::from(random) * u128::from(tied) >> 64) as u64;
     for rank in first..set.len() {
-        let weight = set.weight(rank);
+        let weight = weight_of(rank);
         if weight > 0 && less_loaded(set.in_flight(rank), weight, least, w).is_le() {
             match left.checked_sub(u64::from(weight)) {
                 Some(rest) => left = rest,

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::chunks::Chunks;
+use super::index::{Index, Mask};
 use super::{BackendSet, least_in_flight};
 use crate::backend::{BackendInfo, Handle, Live, Settings, State};
 
@@ -20,7 +21,10 @@ pub(crate) struct Snapshot<T> {
     /// Slots of all members, in the order in which they joined.
     pub(super) order: Arc<[u32]>,
     /// Slots of the eligible ones in the same order; `None` when rank and slot are the same.
-    pub(super) eligible: Option<Eligible>,
+    eligible: Option<Eligible>,
+    /// While the weights of the eligible ones are the same.
+    index: Option<(Index, Mask)>,
+    equal: bool,
 }
 
 pub(super) struct Eligible {
@@ -73,14 +77,27 @@ impl<T: Clone> Clone for Member<T> {
 }
 
 impl<T> Snapshot<T> {
-    pub(super) fn new(version: u64, members: Chunks<Member<T>>, order: Arc<[u32]>) -> Self {
-        let eligible = Eligible::of(&members, &order);
-        Self {
+    pub(super) fn new(
+        version: u64,
+        members: Chunks<Member<T>>,
+        order: Arc<[u32]>,
+        index: Option<&Index>,
+    ) -> Self {
+        let mut snapshot = Self {
             version,
+            eligible: Eligible::of(&members, &order),
             members,
             order,
-            eligible,
+            index: None,
+            equal: false,
+        };
+        let first = snapshot.weight(0);
+        snapshot.equal = (1..snapshot.len()).all(|rank| snapshot.weight(rank) == first);
+        if let (Some(index), true) = (index, snapshot.equal) {
+            let slots = (0..snapshot.len()).filter_map(|rank| snapshot.slot(rank));
+            snapshot.index = Some((index.clone(), Mask::of(slots)));
         }
+        snapshot
     }
 
     #[cfg_attr(not(feature = "tower"), allow(dead_code))]
@@ -217,8 +234,19 @@ impl<T> BackendSet for Snapshot<T> {
     }
 
     fn least_in_flight(&self, random: u64) -> Option<usize> {
+        if let Some((index, mask)) = &self.index
+            && let Some(rank) = index
+                .least(mask, random)
+                .and_then(|slot| self.rank_of(slot))
+        {
+            return Some(rank);
+        }
         // The same walk as the default, here with every call inlined.
-        least_in_flight(self, random)
+        if self.equal {
+            least_in_flight(self, random, |_| 1)
+        } else {
+            least_in_flight(self, random, |rank| self.weight(rank))
+        }
     }
 }
 
