@@ -1,7 +1,15 @@
-//! Instants as plain numbers, so that they fit into an atomic word.
+//! The clock, and its instants as plain numbers that fit into an atomic word.
 
 use std::sync::LazyLock;
 use std::time::Instant;
+
+/// The time: tokio's where there is tokio, so that tests can pause it.
+pub(crate) fn now() -> Instant {
+    #[cfg(feature = "tower")]
+    return tokio::time::Instant::now().into_std();
+    #[cfg(not(feature = "tower"))]
+    return Instant::now();
+}
 
 /// Nanoseconds since some fixed moment of this process. An instant before it counts as zero.
 pub(crate) fn since_epoch(now: Instant) -> u64 {

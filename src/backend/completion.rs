@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::observation::Observer;
 use super::{Event, Live, Observation, Outcome};
+use crate::time::now;
 
 /// One request at one backend, from its dispatch to its end.
 ///
@@ -26,7 +27,6 @@ use super::{Event, Live, Observation, Outcome};
 #[must_use = "dropping it ends the request as cancelled"]
 pub struct Completion {
     live: Arc<Live>,
-    clock: fn() -> Instant,
     watch: Option<Watch>,
     observer: Option<Arc<dyn Observer>>,
     outcome: Option<Outcome>,
@@ -41,11 +41,10 @@ struct Watch {
 impl Completion {
     /// Counts the request in.
     #[inline]
-    pub(crate) fn begin(live: &Arc<Live>, clock: fn() -> Instant) -> Self {
+    pub(crate) fn begin(live: &Arc<Live>) -> Self {
         live.enter();
         Self {
             live: Arc::clone(live),
-            clock,
             watch: None,
             observer: None,
             outcome: None,
@@ -99,7 +98,7 @@ impl Completion {
         if std::mem::replace(&mut watch.headed, true) {
             return;
         }
-        let now = (self.clock)();
+        let now = now();
         let latency = now.saturating_duration_since(watch.since);
         self.live.end_await(watch.since, outcome, now);
         self.tell(now, Event::Head { latency, outcome });
@@ -118,7 +117,7 @@ impl Drop for Completion {
         if let Some(watch) = &self.watch {
             let outcome = self.outcome.unwrap_or(Outcome::Cancelled);
             if !watch.headed || self.observer.is_some() {
-                let now = (self.clock)();
+                let now = now();
                 let duration = now.saturating_duration_since(watch.since);
                 if !watch.headed {
                     self.live.end_await(watch.since, outcome, now);

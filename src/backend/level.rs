@@ -16,9 +16,9 @@ use crate::sync::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 /// One more than the highest level: counts of 15 and more share the last.
-pub(crate) const LEVELS: usize = 16;
-/// Words of 64 bits in each level.
-const WORDS: usize = 64;
+pub(crate) const LEVELS: usize = if cfg!(evenkeel_loom) { 4 } else { 16 };
+/// Words of 64 bits in each level. (A model can be small.)
+const WORDS: usize = if cfg!(evenkeel_loom) { 1 } else { 64 };
 /// Backends in one piece.
 pub(crate) const PIECE: usize = WORDS * 64;
 

@@ -11,6 +11,8 @@ mod info;
 mod latency;
 mod level;
 mod live;
+#[cfg(all(test, evenkeel_loom))]
+mod loom_tests;
 mod observation;
 mod outcome;
 
@@ -24,7 +26,6 @@ pub use self::info::{BackendInfo, State};
 pub use self::latency::LatencySettings;
 pub(crate) use self::level::{LEVELS, Levels, PIECE, Place};
 pub(crate) use self::live::Live;
-#[cfg(feature = "tower")]
 pub(crate) use self::observation::Observer;
 pub use self::observation::{Event, Observation};
 pub use self::outcome::{Failure, Outcome};

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tower::BoxError;
 
-use crate::backend::Failure;
+use crate::backend::{Failure, State};
 use crate::connect::ConnectError;
-use crate::set::Why;
+use crate::set::Snapshot;
 
 /// Why a [`Balance`](super::Balance) did not answer a request.
 ///
@@ -37,10 +37,10 @@ pub enum Error {
     #[error("no backend to send the request to: {0}")]
     NoBackend(NoBackend),
     /// Backends were picked, but none of them took the request for as long as it could wait. It never left.
-    #[error("no backend took the request within {}: {passed_over}", Seconds(*waited))]
+    #[error("no backend took the request within {}: {}", Seconds(*waited), List(passed_over))]
     Unavailable {
         /// Which backends were picked and why they were passed over.
-        passed_over: PassedOverList,
+        passed_over: Vec<PassedOver>,
         /// How long the request waited.
         waited: Duration,
     },
@@ -62,7 +62,10 @@ pub struct NoBackend(pub(super) Cause);
 
 #[derive(Clone, Debug)]
 pub(super) enum Cause {
-    Set(Why),
+    /// There are no members.
+    Empty,
+    /// Of this many members none is eligible; the first of them.
+    AllOut(Vec<(Arc<str>, State)>, usize),
     /// The picker chose none of this many, or one beyond them.
     Declined(usize),
     OutOfRange(usize, usize),
@@ -75,10 +78,6 @@ pub struct PassedOver {
     pub(super) reason: Reason,
 }
 
-/// The backends that were picked and did not get the request.
-#[derive(Debug, Default)]
-pub struct PassedOverList(pub(super) Vec<PassedOver>);
-
 /// Why a backend was passed over.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -87,6 +86,22 @@ pub enum Reason {
     NotReady,
     /// Its service cannot be ready: `poll_ready` returned this.
     Failed(BoxError),
+}
+
+impl Cause {
+    /// Why nothing in this set is eligible.
+    pub(super) fn of<T>(snapshot: &Snapshot<T>) -> Self {
+        let members = snapshot.all();
+        match members.len() {
+            0 => Self::Empty,
+            count => {
+                let named = members
+                    .take(NAMED)
+                    .map(|member| (Arc::clone(member.live.shared_id()), member.state()));
+                Self::AllOut(named.collect(), count)
+            }
+        }
+    }
 }
 
 impl Error {
@@ -106,7 +121,7 @@ impl Error {
     /// Returns the backends that were picked but never got the request, and why.
     pub fn passed_over(&self) -> &[PassedOver] {
         match self {
-            Self::Unavailable { passed_over, .. } => &passed_over.0,
+            Self::Unavailable { passed_over, .. } => passed_over,
             _ => &[],
         }
     }
@@ -120,7 +135,7 @@ impl Error {
             Self::NoBackend(_) => None,
             Self::Unavailable { passed_over, .. } => {
                 let failed = |passed: &PassedOver| matches!(passed.reason, Reason::Failed(_));
-                passed_over.0.iter().any(failed).then_some(Failure::Connect)
+                passed_over.iter().any(failed).then_some(Failure::Connect)
             }
             Self::Backend { failure, .. } => Some(*failure),
         }
@@ -155,7 +170,9 @@ impl PassedOver {
 /// So many are named in a message; the list itself has all.
 const NAMED: usize = 8;
 
-impl fmt::Display for PassedOverList {
+struct List<'a>(&'a [PassedOver]);
+
+impl fmt::Display for List<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, passed) in self.0.iter().take(NAMED).enumerate() {
             let comma = if i == 0 { "" } else { ", " };
@@ -186,8 +203,8 @@ impl fmt::Display for Reason {
 impl fmt::Display for NoBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Cause::Set(Why::Empty) => f.write_str("the pool is empty"),
-            Cause::Set(Why::AllOut(named, count)) => {
+            Cause::Empty => f.write_str("the pool is empty"),
+            Cause::AllOut(named, count) => {
                 f.write_str("none is eligible (")?;
                 for (i, (id, state)) in named.iter().enumerate() {
                     let comma = if i == 0 { "" } else { ", " };

@@ -22,17 +22,12 @@ mod shared;
 mod track;
 mod waiting;
 
-pub use self::error::{Error, PassedOver, Reason};
+pub use self::error::{Error, NoBackend, PassedOver, Reason};
 pub use self::future::ResponseFuture;
 pub use self::route::{Direct, Route};
 pub use self::service::Balance;
 #[cfg(feature = "http")]
 pub(crate) use self::service::MAX_WAIT;
 pub(crate) use self::service::short_ways_in;
-pub(crate) use self::shared::Shared;
+pub(crate) use self::shared::{Shared, share};
 pub use self::track::{OnResponse, Track};
-
-/// The clock of this room: tokio's, so that tests can pause it.
-pub(crate) fn clock() -> std::time::Instant {
-    tokio::time::Instant::now().into_std()
-}

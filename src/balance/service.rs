@@ -6,7 +6,7 @@ use std::time::Duration;
 use tower::BoxError;
 use tower_service::Service;
 
-use super::{Direct, Error, OnResponse, ResponseFuture, Route, Shared, Track};
+use super::{Direct, Error, OnResponse, ResponseFuture, Route, Shared, Track, share};
 use crate::picker::Picker;
 use crate::set::Pool;
 
@@ -104,12 +104,7 @@ where
 {
     /// Spreads requests over services with a picker, which can be a closure.
     pub fn new(pool: impl Into<Pool<T>>, picker: impl Picker<Req> + 'static) -> Self {
-        Self::with_parts(
-            Shared::new(pool.into(), Arc::new(picker)),
-            Direct,
-            OnResponse,
-            MAX_WAIT,
-        )
+        Self::with_parts(share(pool.into(), picker), Direct, OnResponse, MAX_WAIT)
     }
 
     short_ways_in!(Pool<T>);
@@ -191,8 +186,7 @@ where
     /// # Ok::<(), evenkeel::picker::UnknownAlgorithm>(())
     /// ```
     pub fn set_picker(&self, picker: impl Picker<Req> + 'static) {
-        let picker: Arc<dyn Picker<Req>> = Arc::new(picker);
-        self.shared.set_picker(&picker);
+        self.shared.set_picker(Arc::new(picker));
     }
 }
 

@@ -9,11 +9,10 @@ use tokio::time::Sleep;
 use tower::BoxError;
 use tower_service::Service;
 
-use super::error::{Cause, NoBackend, PassedOverList};
-use super::shared::View;
+use super::error::{Cause, NoBackend};
 use super::{Error, PassedOver, Reason, Route, Shared};
 use crate::backend::{Completion, Failure, Live, Outcome};
-use crate::picker;
+use crate::picker::{self, View};
 use crate::set::{BackendSet, Masked};
 
 /// A request for which the first pick did not do.
@@ -87,7 +86,7 @@ where
         loop {
             // Listen first, then look: a change in between is not missed.
             let changed = self.changed.get_or_insert_with(|| {
-                Box::pin(Arc::clone(self.shared.changed()).notified_owned())
+                Box::pin(Arc::clone(self.shared.on_change()).notified_owned())
             });
             if changed.as_mut().poll(cx).is_ready() {
                 self.changed = None;
@@ -105,7 +104,11 @@ where
                 Round::Pending => None,
                 // Those that failed said so for good, and a picker's word is final; waiting helps only where
                 // nothing is eligible yet.
-                Round::Exhausted(cause @ Some(Cause::Set(_))) if self.asked.is_empty() => cause,
+                Round::Exhausted(cause @ Some(Cause::Empty | Cause::AllOut(..)))
+                    if self.asked.is_empty() =>
+                {
+                    cause
+                }
                 Round::Exhausted(cause) => return Poll::Ready(Err(self.error(cause))),
             };
             if self.time_is_up(cx) {
@@ -153,9 +156,9 @@ where
         }
         let exhausted = loop {
             if masked.is_empty() {
-                break self.asked.is_empty().then(|| Cause::Set(set.why_empty()));
+                break self.asked.is_empty().then(|| Cause::of(set));
             }
-            pick_cx.set_attempt(self.asked.len() as u32);
+            pick_cx = pick_cx.with_attempt(self.asked.len() as u32);
             let request = self.request.as_ref().expect("polled after it was ready");
             let Some(rank) = view.picker.pick(&masked, request, &mut pick_cx) else {
                 break Some(Cause::Declined(masked.len()));
@@ -217,7 +220,7 @@ where
             },
         });
         Error::Unavailable {
-            passed_over: PassedOverList(passed_over.collect()),
+            passed_over: passed_over.collect(),
             waited: if self.sleep.is_some() {
                 self.max_wait
             } else {

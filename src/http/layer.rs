@@ -7,7 +7,7 @@ use tower_layer::Layer;
 
 use super::via::HostFrom;
 use super::{Address, OnBodyEnd, Via};
-use crate::balance::{Balance, MAX_WAIT, Shared, short_ways_in};
+use crate::balance::{Balance, MAX_WAIT, Shared, share, short_ways_in};
 use crate::picker::Picker;
 use crate::set::Pool;
 
@@ -54,7 +54,7 @@ impl<B: 'static> BalanceLayer<B> {
     /// Picks addresses with a picker, which can be a closure.
     pub fn new(pool: impl Into<Pool<Address>>, picker: impl Picker<Request<B>> + 'static) -> Self {
         Self {
-            shared: Shared::new(pool.into(), Arc::new(picker)),
+            shared: share(pool.into(), picker),
             host: HostFrom::default(),
             max_wait: MAX_WAIT,
         }
@@ -64,8 +64,7 @@ impl<B: 'static> BalanceLayer<B> {
 
     /// Replaces the picker for all services that this layer made, while requests run.
     pub fn set_picker(&self, picker: impl Picker<Request<B>> + 'static) {
-        let picker: Arc<dyn Picker<Request<B>>> = Arc::new(picker);
-        self.shared.set_picker(&picker);
+        self.shared.set_picker(Arc::new(picker));
     }
 }
 

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::time::Instant;
 
+use crate::time::now;
+
 /// What a pick may use besides the set and the request: the time, chance, and which attempt it is.
 ///
 /// Both the clock and the random source are read only when asked for, so a picker that needs
@@ -22,22 +24,15 @@ use std::time::Instant;
 pub struct Context {
     attempt: u32,
     now: Option<Instant>,
-    clock: fn() -> Instant,
     random: Option<fastrand::Rng>,
 }
 
 impl Context {
     /// A first attempt, at the present time, with the thread's random source.
     pub fn new() -> Self {
-        Self::with_clock(Instant::now)
-    }
-
-    /// As [`new`](Self::new), with another clock to read when the time is asked for.
-    pub fn with_clock(clock: fn() -> Instant) -> Self {
         Self {
             attempt: 0,
             now: None,
-            clock,
             random: None,
         }
     }
@@ -66,13 +61,9 @@ impl Context {
         self.attempt
     }
 
-    pub(crate) fn set_attempt(&mut self, attempt: u32) {
-        self.attempt = attempt;
-    }
-
     /// Returns the time. It stays the same for as long as the context lives.
     pub fn now(&mut self) -> Instant {
-        *self.now.get_or_insert_with(self.clock)
+        *self.now.get_or_insert_with(now)
     }
 
     /// Returns 64 random bits.

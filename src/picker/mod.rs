@@ -51,6 +51,7 @@ mod ordered;
 mod random;
 mod round_robin;
 mod sample;
+mod selector;
 mod update;
 mod weighted_random;
 mod weighted_round_robin;
@@ -66,6 +67,9 @@ pub use self::ordered::Ordered;
 pub use self::random::Random;
 pub use self::round_robin::RoundRobin;
 pub use self::sample::InvalidChoices;
+pub use self::selector::Selector;
+#[cfg(feature = "tower")]
+pub(crate) use self::selector::{Core, OnChange, View};
 pub use self::update::{Needs, Update};
 pub use self::weighted_random::WeightedRandom;
 pub use self::weighted_round_robin::WeightedRoundRobin;

@@ -113,7 +113,6 @@ impl<T: Clone> Book<T> {
     }
 
     /// Keeps an index of the members by load from now on.
-    #[cfg_attr(not(feature = "tower"), allow(dead_code))]
     pub(super) fn keep_index(&mut self) {
         if self.index.is_some() {
             return;

@@ -17,12 +17,10 @@ use std::time::{Duration, Instant};
 
 pub use self::edit::{Changes, Edit};
 pub use self::masked::Masked;
-#[cfg(feature = "tower")]
 pub(crate) use self::pool::Subscriber;
 pub use self::pool::{Pool, WeakPool};
 pub use self::slice::Candidate;
-#[cfg(feature = "tower")]
-pub(crate) use self::snapshot::{AllMembers, Snapshot, Why};
+pub(crate) use self::snapshot::{AllMembers, Snapshot};
 
 use crate::backend::Handle;
 

@@ -1,12 +1,12 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
 
 use super::BackendSet;
 use super::book::Book;
 use super::edit::{Changes, Edit, Op, Wish};
 use super::snapshot::Snapshot;
 use crate::backend::{Backend, BackendInfo, Completion, LatencySettings};
+use crate::time::now;
 
 /// The membership: which backends there are, shared and changed live.
 ///
@@ -205,14 +205,14 @@ impl<T: Clone> Pool<T> {
     /// Returns the members with their settings and state, in the order in which they joined or
     /// were listed. O(n).
     pub fn list(&self) -> Vec<BackendInfo> {
-        self.snapshot().list(Instant::now())
+        self.snapshot().list(now())
     }
 
     /// Returns one member's settings and state.
     pub fn get(&self, id: &str) -> Option<BackendInfo> {
         let book = self.book();
         let member = book.member(id)?;
-        Some(member.info(Instant::now()))
+        Some(member.info(now()))
     }
 
     /// Returns how many members there are, eligible or not.
@@ -255,8 +255,7 @@ impl<T: Clone> Pool<T> {
     ) -> Option<(T, Completion)> {
         let snapshot = self.snapshot();
         let member = snapshot.member(choose(&*snapshot)?)?;
-        let completion =
-            Completion::begin(&member.live, Instant::now).watched(Instant::now(), None);
+        let completion = Completion::begin(&member.live).watched(now(), None);
         Some((member.value.clone(), completion))
     }
 
@@ -285,7 +284,6 @@ impl<T: Clone> Pool<T> {
         }
     }
 
-    #[cfg_attr(not(feature = "tower"), allow(dead_code))]
     /// From now on `subscriber` is told of each snapshot; first of the present one, here.
     pub(crate) fn subscribe(&self, subscriber: &Arc<dyn Subscriber<T>>) {
         lock(&self.shared.subscribers).push(Arc::downgrade(subscriber));
@@ -293,7 +291,6 @@ impl<T: Clone> Pool<T> {
     }
 
     /// From now on the least loaded member is found without a walk; costs each request about 20 ns.
-    #[cfg_attr(not(feature = "tower"), allow(dead_code))]
     pub(crate) fn keep_index(&self) {
         let mut book = self.book();
         let before = Arc::clone(book.snapshot());

@@ -33,17 +33,10 @@ pub(super) struct Eligible {
     ranks: Box<[u32]>,
 }
 
-/// Why nothing can be picked from a snapshot.
-#[derive(Clone, Debug)]
-pub(crate) enum Why {
-    Empty,
-    AllOut(Vec<(Arc<str>, State)>, usize),
-}
-
 const OUT: u32 = u32::MAX;
 
 impl<T> Member<T> {
-    pub(super) fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         if self.drained {
             State::Draining
         } else if self.settings.weight == 0 {
@@ -100,7 +93,6 @@ impl<T> Snapshot<T> {
         snapshot
     }
 
-    #[cfg_attr(not(feature = "tower"), allow(dead_code))]
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
@@ -118,26 +110,11 @@ impl<T> Snapshot<T> {
         self.all().map(|member| member.info(now)).collect()
     }
 
-    pub(super) fn all(&self) -> impl ExactSizeIterator<Item = &Member<T>> {
+    pub(crate) fn all(&self) -> impl ExactSizeIterator<Item = &Member<T>> {
         self.order.iter().map(|&slot| {
             let member = self.members.get(slot as usize);
             member.expect("a slot in the order has its member")
         })
-    }
-
-    #[cfg_attr(not(feature = "tower"), allow(dead_code))]
-    pub(crate) fn why_empty(&self) -> Why {
-        const NAMED: usize = 8;
-        if self.order.is_empty() {
-            return Why::Empty;
-        }
-        let named = self.all().take(NAMED);
-        Why::AllOut(
-            named
-                .map(|member| (Arc::clone(member.live.shared_id()), member.state()))
-                .collect(),
-            self.order.len(),
-        )
     }
 
     #[inline]

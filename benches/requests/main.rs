@@ -1,0 +1,118 @@
+//! What a request through a `Balance` costs, next to tower's own.
+//!
+//! ```text
+//! cargo bench --bench requests                       all of it, about two minutes
+//! cargo bench --bench requests -- pickers compare    only these parts
+//! ```
+//!
+//! The parts:
+//!
+//! | part | what it measures |
+//! | --- | --- |
+//! | `pickers` | clone, ready, call and response over a no-op service: every picker, 3 to 10,000 backends |
+//! | `picks` | the pick alone |
+//! | `threads` | the same requests on two threads, and what the second one gains with 1 µs of work in the service |
+//! | `changes` | one change of the membership, with a balance over the pool |
+//! | `compare` | tower's p2c `Balance`: alone, and behind the `Buffer` that it needs to be shared |
+//!
+//! A part is measured in interleaved rounds, a figure is the median of its rounds, and a ratio is the
+//! median of the ratios within each round: the machine may be shared. At the end stand
+//! the project's targets; a missed one does not fail the run.
+//!
+//! Without `--bench` (which `cargo bench` passes, and `cargo test --benches` does not) it only tries
+//! that everything runs.
+
+mod changes;
+mod compare;
+mod measure;
+mod ours;
+mod pickers;
+mod report;
+mod services;
+mod theirs;
+mod threads;
+
+use std::env;
+use std::time::Duration;
+
+use self::measure::Effort;
+
+/// What to measure, and how thoroughly.
+struct Plan {
+    smoke: bool,
+    /// Numbers of backends for the tables.
+    sizes: [usize; 4],
+    /// The same for the comparison with tower.
+    against: [usize; 4],
+    /// The same for changes.
+    pools: [usize; 2],
+    effort: Effort,
+}
+
+impl Plan {
+    fn full() -> Self {
+        Self {
+            smoke: false,
+            sizes: [3, 100, 1_000, 10_000],
+            against: [10, 100, 1_000, 10_000],
+            pools: [100, 10_000],
+            effort: Effort {
+                batch: Duration::from_millis(3),
+                rounds: 25,
+            },
+        }
+    }
+
+    fn smoke() -> Self {
+        Self {
+            smoke: true,
+            sizes: [3, 10, 20, 30],
+            against: [3, 10, 20, 30],
+            pools: [10, 30],
+            effort: Effort {
+                batch: Duration::from_micros(20),
+                rounds: 1,
+            },
+        }
+    }
+}
+
+fn main() {
+    let (flags, parts): (Vec<String>, Vec<String>) =
+        env::args().skip(1).partition(|arg| arg.starts_with('-'));
+    let given = |flag: &str| flags.iter().any(|arg| arg == flag);
+    let plan = if given("--bench") && !given("--test") {
+        Plan::full()
+    } else {
+        println!("Only a try: the figures say nothing.");
+        Plan::smoke()
+    };
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|arg| arg == part);
+
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    println!(
+        "{cores} cores. Each figure is the median of {} interleaved rounds; columns are numbers of backends.\n\
+         In-flight tracking is on everywhere.",
+        plan.effort.rounds
+    );
+    let mut targets = Vec::new();
+    if wanted("pickers") {
+        pickers::requests(&plan);
+    }
+    if wanted("picks") {
+        pickers::alone(&plan);
+    }
+    if wanted("threads") {
+        threads::compare(&plan, &mut targets);
+    }
+    if wanted("changes") {
+        changes::compare(&plan, &mut targets);
+    }
+    if wanted("compare") {
+        compare::compare(&plan, &mut targets);
+    }
+    println!("\nTargets\n");
+    for target in targets {
+        println!("{target}");
+    }
+}

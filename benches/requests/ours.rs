@@ -1,0 +1,109 @@
+//! Requests through this crate's `Balance`, and picks without one.
+
+use std::hint::black_box;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use evenkeel::picker::{self, Algorithm, Picker, Update};
+use evenkeel::{Backend, Balance, BackendSet, Pool};
+use tower::Service;
+
+use super::measure::Case;
+
+/// Whether backends differ in weight.
+#[derive(Clone, Copy)]
+pub(crate) enum Weights {
+    Equal,
+    /// 1, 2, 3, 4 and again.
+    Different,
+}
+
+impl Weights {
+    pub(crate) fn of(self, backend: usize) -> u32 {
+        match self {
+            Self::Equal => 1,
+            Self::Different => backend as u32 % 4 + 1,
+        }
+    }
+}
+
+/// The id of the n-th backend of a pool.
+pub(crate) fn id(backend: usize) -> Arc<str> {
+    format!("10.0.{}.{}:8080", backend / 256, backend % 256).into()
+}
+
+pub(crate) fn pool<T: Clone>(size: usize, weights: Weights, value: &T) -> Pool<T> {
+    let backend = |n| Backend::new(id(n), value.clone()).weight(weights.of(n));
+    (0..size).map(backend).collect()
+}
+
+pub(crate) fn balance<T>(
+    algorithm: Algorithm,
+    size: usize,
+    weights: Weights,
+    value: &T,
+) -> Balance<T, u64>
+where
+    T: Clone + Send + Sync + 'static,
+{
+    Balance::new(pool(size, weights, value), algorithm.picker())
+}
+
+/// Sends n requests one after the other, each through a clone of its own.
+pub(crate) fn requests<S>(service: &S, n: u64)
+where
+    S: Service<u64> + Clone,
+{
+    let mut cx = Context::from_waker(Waker::noop());
+    for request in 0..n {
+        let mut service = black_box(service).clone();
+        assert!(service.poll_ready(&mut cx).is_ready());
+        let future = pin!(service.call(black_box(request)));
+        let Poll::Ready(Ok(response)) = future.poll(&mut cx) else {
+            unreachable!("no backend ever fails or has to be waited for");
+        };
+        black_box(response);
+    }
+}
+
+/// Requests through a balance.
+pub(crate) fn clone_and_call<T>(balance: Balance<T, u64>) -> Case<'static>
+where
+    T: Service<u64> + Clone + 'static,
+    T::Error: Into<tower::BoxError>,
+{
+    Case::new(move |n| requests(&balance, n))
+}
+
+/// Picks from the pool's own set, by a picker that was prepared for it.
+pub(crate) fn picks<T>(algorithm: Algorithm, balance: Balance<T, u64>) -> Case<'static>
+where
+    T: Clone + Send + Sync + 'static,
+{
+    let mut picker: Arc<dyn Picker<u64>> = algorithm.picker();
+    within(&balance, |set| {
+        if let Some(prepared) = picker.prepare(&Update::new(set, set)) {
+            picker = prepared;
+        }
+    });
+    Case::new(move |n| {
+        within(&balance, |set| {
+            for request in 0..n {
+                let mut cx = picker::Context::new();
+                black_box(picker.pick(black_box(set), &black_box(request), &mut cx));
+            }
+        });
+    })
+}
+
+fn within<T: Clone>(balance: &Balance<T, u64>, look: impl FnOnce(&dyn BackendSet))
+where
+    T: Send + Sync + 'static,
+{
+    let started = balance.pool().start(|set| {
+        look(set);
+        None
+    });
+    debug_assert!(started.is_none());
+}

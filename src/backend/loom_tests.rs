@@ -1,0 +1,125 @@
+//! Every interleaving of what is hand-made and lock-free here. Run with
+//! `RUSTFLAGS="--cfg evenkeel_loom" cargo test --no-default-features --lib loom_tests`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use loom::thread;
+
+use super::latency::{Average, Waiting};
+use super::level::{LEVELS, Levels, Place};
+use super::{Handle, LatencySettings, Live, Outcome};
+
+fn live() -> (Arc<Live>, Arc<Levels>, Place) {
+    let levels = Arc::new(Levels::new());
+    let place = Place::new(Arc::clone(&levels), 0);
+    let live = Live::new("a".into(), Handle::of_slot(0), LatencySettings::new());
+    (Arc::new(live), levels, place)
+}
+
+fn levels_of(levels: &Levels) -> Vec<usize> {
+    (0..LEVELS)
+        .filter(|&level| levels.word(level, 0) != 0)
+        .collect()
+}
+
+#[test]
+fn a_backend_ends_at_the_level_of_its_count_however_it_was_indexed() {
+    loom::model(|| {
+        let (live, levels, place) = live();
+        let request = {
+            let live = Arc::clone(&live);
+            thread::spawn(move || {
+                live.enter();
+                live.leave();
+                live.enter();
+            })
+        };
+        live.index(place);
+        live.enter();
+        request.join().unwrap();
+        assert_eq!(live.in_flight(), 2);
+        assert_eq!(levels_of(&levels), [2]);
+    });
+}
+
+#[test]
+fn a_backend_that_left_leaves_no_bit_behind() {
+    loom::model(|| {
+        let (live, levels, place) = live();
+        live.index(place);
+        let request = {
+            let live = Arc::clone(&live);
+            thread::spawn(move || {
+                live.enter();
+                live.leave();
+            })
+        };
+        live.unindex();
+        request.join().unwrap();
+        assert_eq!(live.in_flight(), 0);
+        assert!(levels_of(&levels).is_empty());
+    });
+}
+
+#[test]
+fn a_slot_that_is_used_again_shows_its_new_backend_only() {
+    loom::model(|| {
+        let (old, levels, place) = live();
+        old.index(place.clone());
+        let request = {
+            let old = Arc::clone(&old);
+            thread::spawn(move || old.enter())
+        };
+        old.unindex();
+        let new = Live::new("b".into(), Handle::of_slot(0), LatencySettings::new());
+        new.index(place);
+        new.enter();
+        request.join().unwrap();
+        assert_eq!(levels_of(&levels), [1]);
+    });
+}
+
+#[test]
+fn no_sample_is_lost_when_two_arrive_at_once() {
+    loom::model(|| {
+        let average = Arc::new(Average::new());
+        let settings = LatencySettings::new();
+        let record = move |average: &Average, seconds| {
+            average.record(
+                Duration::from_secs(seconds),
+                Outcome::Success,
+                1 << 40,
+                settings,
+            );
+        };
+        let other = {
+            let average = Arc::clone(&average);
+            thread::spawn(move || record(&average, 5))
+        };
+        record(&average, 1);
+        other.join().unwrap();
+        // In either order the peak stays.
+        assert_eq!(average.read(1 << 40, settings), Some(5.0));
+    });
+}
+
+#[test]
+fn waiting_requests_are_counted_back() {
+    loom::model(|| {
+        let waiting = Arc::new(Waiting::new());
+        let other = {
+            let waiting = Arc::clone(&waiting);
+            thread::spawn(move || {
+                waiting.enter(1 << 30);
+                waiting.leave(1 << 30);
+            })
+        };
+        waiting.enter(1 << 31);
+        other.join().unwrap();
+        let age = waiting.mean_age((1 << 31) + (1 << 30)).unwrap();
+        assert!((age - 1.073_741_8).abs() < 1e-3, "{age}");
+        waiting.leave(1 << 31);
+        assert_eq!(waiting.mean_age(1 << 32), None);
+    });
+}

@@ -1,0 +1,299 @@
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use super::{Context, Needs, Picker, Update};
+use crate::backend::{Completion, Handle, Live, Observation, Observer};
+use crate::set::{AllMembers, Pool, Snapshot, Subscriber};
+
+/// Picks from a pool without tower: keeps a picker prepared for each change of the pool, and
+/// counts requests.
+///
+/// This is what [`Balance`](crate::Balance) is built on, for programs that are no tower services: a
+/// UDP proxy, a job queue, a shard map. Clones share the picker and its state.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::backend::Outcome;
+/// use evenkeel::picker::{LeastRequests, Selector};
+/// use evenkeel::{Backend, Pool};
+///
+/// let pool = Pool::from([Backend::new("a", 8001), Backend::new("b", 8002)]);
+/// let selector = Selector::new(pool, LeastRequests::new());
+///
+/// let (port, completion) = selector.select(&"a job").expect("someone is eligible");
+/// println!("job goes to {} on port {port}", completion.backend());
+/// // ... and when its answer has come:
+/// completion.finish(Outcome::Success);
+/// ```
+pub struct Selector<T, Req: ?Sized> {
+    core: Arc<Core<T, Req, ()>>,
+}
+
+/// What all clones of a selector or a balance share. `N` is told of each change.
+pub(crate) struct Core<T, Req: ?Sized, N> {
+    pool: Pool<T>,
+    view: ArcSwap<View<T, Req>>,
+    writer: Mutex<Writer<T, Req>>,
+    on_change: N,
+    /// With a seed, picks are repeatable: each draws from a generator seeded by the next number.
+    seed: OnceLock<AtomicU64>,
+}
+
+/// Who has to know that there is a new set or picker.
+pub(crate) trait OnChange: Send + Sync {
+    fn changed(&self);
+}
+
+impl OnChange for () {
+    fn changed(&self) {}
+}
+
+/// A snapshot and the picker that was prepared for it: always swapped as one.
+pub(crate) struct View<T, Req: ?Sized> {
+    pub(crate) snapshot: Arc<Snapshot<T>>,
+    pub(crate) picker: Arc<dyn Picker<Req>>,
+    watch: bool,
+    observer: Option<Arc<dyn Observer>>,
+    /// Which of the pickers that were set it comes from.
+    epoch: u64,
+}
+
+struct Writer<T, Req: ?Sized> {
+    epoch: u64,
+    /// Views that a reader still held when they were replaced. They are dropped here, by a writer,
+    /// so that no request pays for it.
+    retired: Vec<Arc<View<T, Req>>>,
+}
+
+impl<T, Req> Selector<T, Req>
+where
+    T: Clone + Send + Sync + 'static,
+    Req: ?Sized + 'static,
+{
+    /// Picks from a pool with a picker, which can be a closure.
+    pub fn new(pool: impl Into<Pool<T>>, picker: impl Picker<Req> + 'static) -> Self {
+        Self {
+            core: Core::new(pool.into(), Arc::new(picker), ()),
+        }
+    }
+
+    /// Picks a backend for a request; returns its value, and what counts the request as in flight
+    /// until it is finished or dropped. `None` when no backend is eligible, or the picker wants none.
+    pub fn select(&self, request: &Req) -> Option<(T, Completion)> {
+        let mut cx = self.core.context();
+        let view = self.core.view();
+        let rank = view.picker.pick(&*view.snapshot, request, &mut cx)?;
+        let member = view.snapshot.member(rank)?;
+        Some((member.value.clone(), view.begin(&member.live, &mut cx)))
+    }
+
+    /// Replaces the picker for all clones. When this returns, the new one is in use.
+    pub fn set_picker(&self, picker: impl Picker<Req> + 'static) {
+        self.core.set_picker(Arc::new(picker));
+    }
+
+    /// Makes picks repeatable: all random choices of this selector and its clones come from this
+    /// seed. For tests, since it costs a counter that all threads share. Only the first seed counts.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        self.core.seed(seed);
+        self
+    }
+
+    /// Returns the pool.
+    pub fn pool(&self) -> &Pool<T> {
+        self.core.pool()
+    }
+}
+
+impl<T, Req, N> Core<T, Req, N>
+where
+    T: Clone + Send + Sync + 'static,
+    Req: ?Sized + 'static,
+    N: OnChange + 'static,
+{
+    pub(crate) fn new(pool: Pool<T>, picker: Arc<dyn Picker<Req>>, on_change: N) -> Arc<Self> {
+        keep_what_it_needs(&pool, &*picker);
+        let core = Arc::new(Self {
+            view: ArcSwap::from_pointee(View::new(pool.snapshot(), picker, 0)),
+            pool,
+            writer: Mutex::new(Writer {
+                epoch: 0,
+                retired: Vec::new(),
+            }),
+            on_change,
+            seed: OnceLock::new(),
+        });
+        let subscriber: Arc<dyn Subscriber<T>> = core.clone();
+        core.pool.subscribe(&subscriber);
+        core
+    }
+
+    /// Replaces the picker; it is prepared for the present set before anyone uses it.
+    pub(crate) fn set_picker(&self, picker: Arc<dyn Picker<Req>>) {
+        keep_what_it_needs(&self.pool, &*picker);
+        let epoch = {
+            let mut writer = self.writer();
+            writer.epoch += 1;
+            writer.epoch
+        };
+        loop {
+            let snapshot = self.pool.snapshot();
+            if self.install(View::new(snapshot, Arc::clone(&picker), epoch)) {
+                return;
+            }
+        }
+    }
+
+    /// Swaps the view in, unless there is one of a newer picker or snapshot. Returns false if it
+    /// has to be built again: its picker is the newest, but not its snapshot.
+    fn install(&self, view: View<T, Req>) -> bool {
+        let old = {
+            let _one_at_a_time = self.writer();
+            let current = self.view.load();
+            let stale = view.snapshot.version() < current.snapshot.version();
+            if view.epoch < current.epoch || stale {
+                return view.epoch <= current.epoch;
+            }
+            drop(current);
+            self.view.swap(Arc::new(view))
+        };
+        self.on_change.changed();
+        self.retire(old);
+        true
+    }
+
+    /// Drops a view that was replaced, once no reader holds it.
+    fn retire(&self, view: Arc<View<T, Req>>) {
+        // A reader holds on for the length of one pick; give it the chance to let go.
+        const YIELDS: usize = 32;
+        let mut retired = std::mem::take(&mut self.writer().retired);
+        retired.push(view);
+        for _ in 0..YIELDS {
+            retired.retain(|view| Arc::strong_count(view) > 1);
+            if retired.is_empty() {
+                return;
+            }
+            std::thread::yield_now();
+        }
+        self.writer().retired.append(&mut retired);
+    }
+}
+
+impl<T, Req, N> Subscriber<T> for Core<T, Req, N>
+where
+    T: Clone + Send + Sync + 'static,
+    Req: ?Sized + 'static,
+    N: OnChange + 'static,
+{
+    fn publish(&self, snapshot: &Arc<Snapshot<T>>) {
+        loop {
+            let current = self.view.load_full();
+            if snapshot.version() <= current.snapshot.version() {
+                return;
+            }
+            let picker = Arc::clone(&current.picker);
+            let epoch = current.epoch;
+            drop(current);
+            // Again, if a picker was set meanwhile that was prepared for an older snapshot.
+            self.install(View::new(Arc::clone(snapshot), picker, epoch));
+        }
+    }
+}
+
+impl<T, Req: ?Sized, N> Core<T, Req, N> {
+    pub(crate) fn pool(&self) -> &Pool<T> {
+        &self.pool
+    }
+
+    #[inline]
+    pub(crate) fn view(&self) -> arc_swap::Guard<Arc<View<T, Req>>> {
+        self.view.load()
+    }
+
+    #[cfg(feature = "tower")]
+    pub(crate) fn on_change(&self) -> &N {
+        &self.on_change
+    }
+
+    pub(crate) fn seed(&self, seed: u64) {
+        let _ = self.seed.set(AtomicU64::new(seed));
+    }
+
+    #[inline]
+    pub(crate) fn context(&self) -> Context {
+        let context = Context::new();
+        match self.seed.get() {
+            None => context,
+            Some(seed) => context.seed(seed.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer<T, Req>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn keep_what_it_needs<T: Clone, Req: ?Sized>(pool: &Pool<T>, picker: &dyn Picker<Req>) {
+    if picker.needs().contains(Needs::LOAD_INDEX) {
+        pool.keep_index();
+    }
+}
+
+impl<T, Req: ?Sized + 'static> View<T, Req> {
+    fn new(snapshot: Arc<Snapshot<T>>, picker: Arc<dyn Picker<Req>>, epoch: u64) -> Self {
+        let picker = picker
+            .prepare(&Update::new(&AllMembers(&snapshot), &*snapshot))
+            .unwrap_or(picker);
+        let needs = picker.needs();
+        let observer = needs
+            .contains(Needs::OBSERVATIONS)
+            .then(|| Arc::new(Observing(Arc::clone(&picker))) as Arc<dyn Observer>);
+        Self {
+            snapshot,
+            picker,
+            watch: needs.contains(Needs::LATENCY) || observer.is_some(),
+            observer,
+            epoch,
+        }
+    }
+}
+
+impl<T, Req: ?Sized> View<T, Req> {
+    /// Counts a request in at a backend.
+    #[inline]
+    pub(crate) fn begin(&self, live: &Arc<Live>, cx: &mut Context) -> Completion {
+        let completion = Completion::begin(live);
+        if self.watch {
+            completion.watched(cx.now(), self.observer.clone())
+        } else {
+            completion
+        }
+    }
+}
+
+struct Observing<Req: ?Sized>(Arc<dyn Picker<Req>>);
+
+impl<Req: ?Sized + 'static> Observer for Observing<Req> {
+    fn observe(&self, backend: Handle, observation: &Observation) {
+        self.0.observe(backend, observation);
+    }
+}
+
+impl<T, Req: ?Sized> Clone for Selector<T, Req> {
+    fn clone(&self) -> Self {
+        Self {
+            core: Arc::clone(&self.core),
+        }
+    }
+}
+
+impl<T, Req: ?Sized> fmt::Debug for Selector<T, Req> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Selector").finish_non_exhaustive()
+    }
+}
