@@ -1,4 +1,43 @@
-//! Placeholder.
+//! Load balancing for tower: every algorithm, shared without a queue, honest about load, stable
+//! while backends come and go.
+//!
+//! ```text
+//!  request ──> Balance ──> Picker: which of the eligible backends? ──> its service ──> response
+//!                 │                                                                      │
+//!                 └── Pool: the members, changed live <── in flight, latency, outcome ───┘
+//! ```
+//!
+//! # Ways in
+//!
+//! | you have | use |
+//! | --- | --- |
+//! | services, one for each backend | [`Balance`] over a [`Pool`] of them |
+//! | addresses and one HTTP client | [`http::BalanceLayer`] around the client |
+//! | addresses and a maker of connections | [`Pool::connected`](Pool::connected), then [`Balance`] |
+//! | an axum router in front of any of these | [`Balance::into_http_responses`] |
+//! | no tower at all | [`picker::Selector`], or a [`Picker`] and any [`BackendSet`] |
+//!
+//! # Modules
+//!
+//! * [`backend`]: one member: its identity, settings, live statistics
+//! * [`set`]: the membership, and the trait that pickers read
+//! * [`picker`]: the algorithms, and the trait to write your own
+//! * [`balance`]: the service, its future, its errors
+//! * [`connect`]: a service for each address, made when it is needed
+//! * [`http`]: addresses, bodies, responses
+//! * [`discover`]: where members come from
+//! * [`guide`]: how it is built; coming from `tower::balance`
+//!
+//! # Features
+//!
+//! * `http` (default): [`http`], and all of `tower`.
+//! * `tower`: [`balance`], [`connect`], [`discover`].
+//! * None: [`backend`], [`set`] and [`picker`], without tower, tokio and http.
+//!
+//! # Versions
+//!
+//! Rust 1.88 or later. Of crates before 1.0, the public API has types and traits of `tower` 0.5,
+//! `tower-service` 0.3, `tower-layer` 0.3 and `futures-core` 0.3.
 
 pub mod backend;
 #[cfg(feature = "tower")]
@@ -8,8 +47,11 @@ pub mod connect;
 #[cfg(feature = "tower")]
 pub mod discover;
 #[cfg(feature = "http")]
+pub mod guide;
+#[cfg(feature = "http")]
 pub mod http;
 pub mod picker;
+mod random;
 pub mod set;
 mod sync;
 mod time;
@@ -19,3 +61,7 @@ pub use self::backend::Backend;
 pub use self::balance::{Balance, Error};
 pub use self::picker::Picker;
 pub use self::set::{BackendSet, Pool};
+
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -29,7 +29,10 @@ pub(crate) fn compare(plan: &Plan, targets: &mut Vec<Target>) {
     let mut measure = |name: &str, algorithm, change| {
         let mut cases: Vec<_> = [Weights::Equal, Weights::Different]
             .into_iter()
-            .flat_map(|weights| plan.pools.map(|size| case(algorithm, size, weights, change)))
+            .flat_map(|weights| {
+                plan.pools
+                    .map(|size| case(algorithm, size, weights, change))
+            })
             .collect();
         let samples = interleave(&mut cases, &plan.effort);
         let micros: Vec<f64> = samples.iter().map(|one| one.median() / 1e3).collect();
@@ -49,7 +52,11 @@ pub(crate) fn compare(plan: &Plan, targets: &mut Vec<Target>) {
     }
     let table_less = Algorithm::RoundRobin;
     measure("round-robin: weight", table_less, Change::Weight);
-    measure("round-robin: drain or undrain", table_less, Change::DrainOrNot);
+    measure(
+        "round-robin: drain or undrain",
+        table_less,
+        Change::DrainOrNot,
+    );
     table.print();
 }
 

@@ -35,7 +35,9 @@ pub(crate) fn compare(plan: &Plan, targets: &mut Vec<Target>) {
     let at = |at: usize| thousands(plan.against[at]);
     let over = |theirs: &[Samples]| {
         let ratios = theirs.iter().zip(&least.ours);
-        ratios.map(|(theirs, ours)| theirs.over(ours)).fold(f64::INFINITY, f64::min)
+        ratios
+            .map(|(theirs, ours)| theirs.over(ours))
+            .fold(f64::INFINITY, f64::min)
     };
     let name = Algorithm::LeastRequests;
     let bare = over(&least.bare);
@@ -66,12 +68,7 @@ pub(crate) fn compare(plan: &Plan, targets: &mut Vec<Target>) {
     targets.push(Target::at_most(250.0, nanos, "ns", &what).goal());
 }
 
-fn side_by_side<S>(
-    plan: &Plan,
-    algorithm: Algorithm,
-    load: &str,
-    service: fn() -> S,
-) -> Compared
+fn side_by_side<S>(plan: &Plan, algorithm: Algorithm, load: &str, service: fn() -> S) -> Compared
 where
     S: Service<u64, Response = u64> + Load + Send + 'static,
     S::Error: Into<BoxError> + Send + Sync,
@@ -102,7 +99,10 @@ where
 
     let title = format!("{algorithm} and tower's p2c Balance over {load}: ns for one request");
     let columns = plan.against.map(thousands);
-    let mut table = Table::new(&title, columns.into_iter().chain(["allocations".to_owned()]));
+    let mut table = Table::new(
+        &title,
+        columns.into_iter().chain(["allocations".to_owned()]),
+    );
     let names = [
         algorithm.name().to_owned(),
         "tower, bare".to_owned(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use evenkeel::picker::{self, Algorithm, Picker, Update};
-use evenkeel::{Backend, Balance, BackendSet, Pool};
+use evenkeel::{Backend, BackendSet, Balance, Pool};
 use tower::Service;
 
 use super::measure::Case;

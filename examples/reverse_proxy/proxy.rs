@@ -34,12 +34,8 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Puts the balance around a client, and makes errors responses. What went wrong is printed.
 pub(crate) fn service(
     balance: BalanceLayer<Incoming>,
-) -> impl Service<
-    Request<Incoming>,
-    Response = Response<ProxyBody>,
-    Error = Infallible,
-    Future: Send,
-> + Clone
+) -> impl Service<Request<Incoming>, Response = Response<ProxyBody>, Error = Infallible, Future: Send>
++ Clone
 + Send
 + 'static {
     let mut connector = HttpConnector::new();
@@ -100,11 +96,16 @@ where
     }
 }
 
-fn from_backend(response: Response<TrackedBody<Incoming>>) -> Response<UnsyncBoxBody<Bytes, BoxError>> {
+fn from_backend(
+    response: Response<TrackedBody<Incoming>>,
+) -> Response<UnsyncBoxBody<Bytes, BoxError>> {
     headers::to_client(response).map(|body| {
         let backend = body.backend().to_owned();
         let broke_off = move |error| {
-            eprintln!("backend {backend} broke off its response: {}", Causes(&error));
+            eprintln!(
+                "backend {backend} broke off its response: {}",
+                Causes(&error)
+            );
             BoxError::from(error)
         };
         body.map_err(broke_off).boxed_unsync()

@@ -150,7 +150,7 @@ fn tick(now: u64) -> u32 {
 /// The share of an average's weight that is left at `now`.
 fn remaining(last: u32, now: u32, settings: LatencySettings) -> f32 {
     // Another thread's sample can be a tick ahead of this one's clock.
-    let ticks = (now.wrapping_sub(last) as i32).max(0);
+    let ticks = now.wrapping_sub(last).cast_signed().max(0);
     let elapsed = ticks as f32 * (1 << 20) as f32 * 1e-9;
     if elapsed == 0.0 {
         1.0

@@ -186,7 +186,7 @@ where
     /// # Ok::<(), evenkeel::picker::UnknownAlgorithm>(())
     /// ```
     pub fn set_picker(&self, picker: impl Picker<Req> + 'static) {
-        self.shared.set_picker(Arc::new(picker));
+        self.shared.set_picker(picker);
     }
 }
 

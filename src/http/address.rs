@@ -47,7 +47,7 @@ pub struct InvalidAddress {
 impl Address {
     /// Sets the name that the server's certificate should have, where that is not the host.
     ///
-    /// It is kept for the connector; see the [module](self)'s notes on TLS.
+    /// It is kept for the connector; see the notes on TLS in the [module](crate::http).
     #[must_use]
     pub fn with_server_name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.server_name = Some(name.into());

@@ -64,7 +64,7 @@ impl<B: 'static> BalanceLayer<B> {
 
     /// Replaces the picker for all services that this layer made, while requests run.
     pub fn set_picker(&self, picker: impl Picker<Request<B>> + 'static) {
-        self.shared.set_picker(Arc::new(picker));
+        self.shared.set_picker(picker);
     }
 }
 

@@ -15,8 +15,9 @@ use tower::BoxError;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::OnBodyEnd;
 use crate::backend::Failure;
-use crate::balance::{Balance, Error};
+use crate::balance::{Balance, Error, OnResponse};
 
 /// Turns a service's errors into HTTP responses, for use where none are allowed, such as axum.
 ///
@@ -121,7 +122,15 @@ impl<S> Layer<S> for HttpResponsesLayer {
     }
 }
 
-impl<T, Req, R, K> Balance<T, Req, R, K> {
+impl<T, Req, R> Balance<T, Req, R, OnResponse> {
+    /// Counts each request to the end of its body, and turns errors into HTTP responses; see
+    /// [`OnBodyEnd`] and [`HttpResponses`].
+    pub fn into_http_responses(self) -> HttpResponses<Balance<T, Req, R, OnBodyEnd>> {
+        HttpResponses::new(self.count_to_body_end())
+    }
+}
+
+impl<T, Req, R> Balance<T, Req, R, OnBodyEnd> {
     /// Turns errors into HTTP responses; see [`HttpResponses`].
     pub fn into_http_responses(self) -> HttpResponses<Self> {
         HttpResponses::new(self)

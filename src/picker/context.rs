@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::Instant;
 
+use crate::random::below;
 use crate::time::now;
 
 /// What a pick may use besides the set and the request: the time, chance, and which attempt it is.
@@ -73,13 +74,8 @@ impl Context {
 
     /// Returns a random number below `end`, or 0 when `end` is 0.
     pub fn random_below(&mut self, end: usize) -> usize {
-        below(self.random(), end)
+        below(self.random(), end as u64) as usize
     }
-}
-
-/// Maps random bits to a number below `end`, evenly (to within `end` / 2^64).
-pub(super) fn below(random: u64, end: usize) -> usize {
-    (u128::from(random) * end as u128 >> 64) as usize
 }
 
 impl Default for Context {

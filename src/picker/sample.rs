@@ -1,7 +1,7 @@
 //! Draws candidates in proportion to their weights.
 
 use super::Context;
-use super::context::below;
+use crate::random::below;
 use crate::set::BackendSet;
 
 /// Draws backends by weight: in one step once it was prepared for the set, in O(n) before.
@@ -81,8 +81,8 @@ impl Sampler {
             }
             // Half of the bits for each: even to within n / 2^32.
             let random = cx.random();
-            let first = below(random << 32, n);
-            let second = below(random & !0xffff_ffff, n - 1);
+            let first = below(random << 32, n as u64) as usize;
+            let second = below(random & !0xffff_ffff, n as u64 - 1) as usize;
             let second = second + usize::from(second >= first);
             return Some(if better(second, first, cx) {
                 second
@@ -163,7 +163,7 @@ impl Alias {
         const TRIES: usize = 4;
         for _ in 0..TRIES {
             let random = cx.random();
-            let column = self.0.get(below(random, self.0.len()))?;
+            let column = self.0.get(below(random, self.0.len() as u64) as usize)?;
             // The low half is as good as independent of which column the high half chose.
             let slot = if (random as u32) < column.own {
                 column.slot
@@ -182,7 +182,7 @@ impl Alias {
 /// Draws one backend by weight with a walk over all of them.
 pub(super) fn by_weight(set: &dyn BackendSet, random: u64) -> Option<usize> {
     let total: u64 = (0..set.len()).map(|rank| u64::from(set.weight(rank))).sum();
-    let mut left = (u128::from(random) * u128::from(total) >> 64) as u64;
+    let mut left = below(random, total);
     for rank in 0..set.len() {
         match left.checked_sub(u64::from(set.weight(rank))) {
             Some(rest) => left = rest,
@@ -195,5 +195,5 @@ pub(super) fn by_weight(set: &dyn BackendSet, random: u64) -> Option<usize> {
 /// Draws one backend evenly, leaving out those of weight 0, with a walk over all of them.
 pub(super) fn evenly(set: &dyn BackendSet, random: u64) -> Option<usize> {
     let usable = || (0..set.len()).filter(|&rank| set.weight(rank) > 0);
-    usable().nth(below(random, usable().count()))
+    usable().nth(below(random, usable().count() as u64) as usize)
 }

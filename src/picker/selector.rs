@@ -93,7 +93,7 @@ where
 
     /// Replaces the picker for all clones. When this returns, the new one is in use.
     pub fn set_picker(&self, picker: impl Picker<Req> + 'static) {
-        self.core.set_picker(Arc::new(picker));
+        self.core.set_picker(picker);
     }
 
     /// Makes picks repeatable: all random choices of this selector and its clones come from this
@@ -134,7 +134,8 @@ where
     }
 
     /// Replaces the picker; it is prepared for the present set before anyone uses it.
-    pub(crate) fn set_picker(&self, picker: Arc<dyn Picker<Req>>) {
+    pub(crate) fn set_picker(&self, picker: impl Picker<Req> + 'static) {
+        let picker: Arc<dyn Picker<Req>> = Arc::new(picker);
         keep_what_it_needs(&self.pool, &*picker);
         let epoch = {
             let mut writer = self.writer();

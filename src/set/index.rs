@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use crate::backend::{LEVELS, Levels, PIECE, Place};
+use crate::random::below;
 
 /// The members of a pool by how many requests they have in flight, so that the minimum is found
 /// without a walk over all of them. See `backend/level.rs` for how it is kept.
@@ -26,7 +27,7 @@ impl Index {
     /// the first that it finds together, so that all that tie have about the same chance.
     pub(super) fn least(&self, mask: &Mask, random: u64) -> Option<usize> {
         let words = mask.0.len();
-        let begin = (u128::from(random) * (mask.slots() as u128) >> 64) as usize / 64;
+        let begin = below(random, mask.slots() as u64) as usize / 64;
         for level in 0..LEVELS - 1 {
             for word in (begin..words).chain(0..begin) {
                 let levels = self.0.get(word * 64 / PIECE)?;

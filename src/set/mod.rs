@@ -23,6 +23,7 @@ pub use self::slice::Candidate;
 pub(crate) use self::snapshot::{AllMembers, Snapshot};
 
 use crate::backend::Handle;
+use crate::random::below;
 
 /// The backends that a pick may choose from, as a picker sees them.
 ///
@@ -176,7 +177,7 @@ fn least_in_flight<S: BackendSet + ?Sized>(
         }
     }
     let (first, least, w) = best?;
-    let mut left = (u128::from(random) * u128::from(tied) >> 64) as u64;
+    let mut left = below(random, tied);
     for rank in first..set.len() {
         let weight = weight_of(rank);
         if weight > 0 && less_loaded(set.in_flight(rank), weight, least, w).is_le() {

@@ -356,7 +356,7 @@ impl<T: Clone> FromIterator<Backend<T>> for Pool<T> {
         pool.edit(|edit| {
             backends
                 .into_iter()
-                .for_each(|backend| edit.insert(backend))
+                .for_each(|backend| edit.insert(backend));
         });
         pool
     }

@@ -1,0 +1,7 @@
+//! Pages to read, beside the reference.
+
+#[doc = include_str!("../docs/design.md")]
+pub mod design {}
+
+#[doc = include_str!("../docs/from_tower.md")]
+pub mod from_tower {}
