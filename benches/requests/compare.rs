@@ -25,7 +25,7 @@ struct Compared {
 }
 
 pub(crate) fn compare(plan: &Plan, targets: &mut Vec<Target>) {
-    let least = side_by_side(
+    let sampled = side_by_side(
         plan,
         Algorithm::LeastRequests,
         "PendingRequests",
@@ -34,25 +34,25 @@ pub(crate) fn compare(plan: &Plan, targets: &mut Vec<Target>) {
     let (first, last) = (0, plan.against.len() - 1);
     let at = |at: usize| thousands(plan.against[at]);
     let over = |theirs: &[Samples]| {
-        let ratios = theirs.iter().zip(&least.ours);
+        let ratios = theirs.iter().zip(&sampled.ours);
         ratios
             .map(|(theirs, ours)| theirs.over(ours))
             .fold(f64::INFINITY, f64::min)
     };
     let name = Algorithm::LeastRequests;
-    let bare = over(&least.bare);
+    let bare = over(&sampled.bare);
     let what = format!("{name} against tower's Balance, least of all sizes");
     targets.push(Target::at_least(2.5, bare, "x", &what));
     targets.push(Target::at_least(3.5, bare, "x", &what).goal());
     let what = format!("{name} against tower's Balance behind Buffer, least of all sizes");
-    targets.push(Target::at_least(8.0, over(&least.buffer), "x", &what));
+    targets.push(Target::at_least(8.0, over(&sampled.buffer), "x", &what));
     let what = format!("{name}, {} backends", at(first));
-    let nanos = least.ours[first].median();
+    let nanos = sampled.ours[first].median();
     targets.push(Target::at_most(80.0, nanos, "ns", &what).goal());
     let what = format!("{name}, allocations for one request, most of all sizes");
-    targets.push(Target::at_most(0.0, least.allocations, "", &what));
+    targets.push(Target::at_most(0.0, sampled.allocations, "", &what));
     let what = format!("{name}, {} backends over {}", at(last), at(first));
-    let growth = least.ours[last].over(&least.ours[first]);
+    let growth = sampled.ours[last].over(&sampled.ours[first]);
     targets.push(Target::at_most(2.0, growth, "x", &what));
 
     let time = side_by_side(plan, Algorithm::LeastResponseTime, "PeakEwma", peak_ewma);

@@ -97,9 +97,9 @@ where
     })
 }
 
-fn within<T: Clone>(balance: &Balance<T, u64>, look: impl FnOnce(&dyn BackendSet))
+fn within<T>(balance: &Balance<T, u64>, look: impl FnOnce(&dyn BackendSet))
 where
-    T: Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
 {
     let started = balance.pool().start(|set| {
         look(set);

@@ -105,7 +105,7 @@ pub(crate) fn thousands(n: usize) -> String {
 
 /// Writes a duration in nanoseconds, or another figure of that size.
 pub(crate) fn figure(nanos: f64) -> String {
-    let decimals = if nanos < 100.0 { 1 } else { 0 };
+    let decimals = usize::from(nanos < 100.0);
     format!("{nanos:.decimals$}")
 }
 

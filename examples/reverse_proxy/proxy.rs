@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::fmt;
 use std::future::Future;
-use std::iter::successors;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,10 +128,14 @@ pub(crate) fn error_of<B>(response: &Response<B>) -> Option<&(dyn Error + 'stati
 /// An error and what caused it, in one line.
 struct Causes<'a>(&'a (dyn Error + 'static));
 
-impl std::fmt::Display for Causes<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
-        successors(self.0.source(), |error| error.source())
-            .try_for_each(|cause| write!(f, ": {cause}"))
+        let mut next = self.0.source();
+        while let Some(cause) = next {
+            write!(f, ": {cause}")?;
+            next = cause.source();
+        }
+        Ok(())
     }
 }
