@@ -252,9 +252,11 @@ fn number(parser: &mut Parser, option: &str) -> Result<u64, Stop> {
 
 fn text(parser: &mut Parser, option: &str, expected: &str) -> Result<String, Stop> {
     let given = value(parser, option, expected)?;
-    given
-        .into_string()
-        .map_err(|given| bad(format!("{option} {given:?}: not UTF-8, expected {expected}")))
+    given.into_string().map_err(|given| {
+        bad(format!(
+            "{option} {given:?}: not UTF-8, expected {expected}"
+        ))
+    })
 }
 
 fn value(parser: &mut Parser, option: &str, expected: &str) -> Result<OsString, Stop> {

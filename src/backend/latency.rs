@@ -219,3 +219,109 @@ impl Waiting {
 fn one(since: u64) -> u64 {
     (since >> UNIT_BITS) << COUNT_BITS | 1
 }
+
+#[cfg(all(test, not(evenkeel_loom)))]
+mod tests {
+    use super::*;
+    use crate::backend::Failure;
+
+    const SECOND: u64 = 1_000_000_000;
+    const START: u64 = 100 * SECOND;
+
+    fn after(samples: &[(u64, f32, Outcome)]) -> Average {
+        let average = Average::new();
+        for &(at, seconds, outcome) in samples {
+            let latency = Duration::from_secs_f32(seconds);
+            average.record(
+                latency,
+                outcome,
+                START + at * SECOND,
+                LatencySettings::new(),
+            );
+        }
+        average
+    }
+
+    fn read(average: &Average, at: u64) -> f32 {
+        let now = START + at * SECOND;
+        average
+            .read(now, LatencySettings::new())
+            .expect("it was measured")
+    }
+
+    fn close(a: f32, b: f32) -> bool {
+        (a - b).abs() <= b * 0.01
+    }
+
+    #[test]
+    fn a_peak_counts_at_once_and_fades_with_the_decay() {
+        let average = after(&[(0, 0.1, Outcome::Success), (1, 2.0, Outcome::Success)]);
+        assert!(close(read(&average, 1), 2.0));
+        assert!(close(read(&average, 11), 2.0 * (-1.0f32).exp()));
+        assert!(close(read(&average, 31), 2.0 * (-3.0f32).exp()));
+    }
+
+    #[test]
+    fn a_lower_sample_is_mixed_in_by_the_time_that_went_by() {
+        let average = after(&[(0, 2.0, Outcome::Success), (10, 1.0, Outcome::Success)]);
+        let w = (-1.0f32).exp();
+        assert!(close(read(&average, 10), 2.0 * w + 1.0 * (1.0 - w)));
+    }
+
+    #[test]
+    fn reading_changes_nothing() {
+        let average = after(&[(0, 1.0, Outcome::Success)]);
+        for _ in 0..1000 {
+            read(&average, 10);
+        }
+        assert!(close(read(&average, 0), 1.0));
+    }
+
+    #[test]
+    fn a_fast_failure_or_rejection_counts_as_the_penalty() {
+        for outcome in [Outcome::Failure(Failure::Other), Outcome::Rejected] {
+            let average = after(&[(0, 0.01, Outcome::Success), (1, 0.001, outcome)]);
+            assert!(close(read(&average, 1), 1.0), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_cancelled_request_can_raise_the_average_and_never_lower_it() {
+        let slow = after(&[(0, 0.5, Outcome::Success), (1, 3.0, Outcome::Cancelled)]);
+        assert!(close(read(&slow, 1), 3.0));
+        let fast = after(&[(0, 0.5, Outcome::Success), (10, 0.001, Outcome::Cancelled)]);
+        assert!(close(read(&fast, 0), 0.5));
+    }
+
+    #[test]
+    fn a_cancelled_request_alone_is_no_measurement() {
+        let average = after(&[(0, 0.001, Outcome::Cancelled)]);
+        assert_eq!(average.read(START, LatencySettings::new()), None);
+    }
+
+    #[test]
+    fn the_mean_age_is_right_for_many_and_across_years() {
+        let waiting = Waiting::new();
+        let year = 365 * 24 * 3600 * SECOND;
+        for i in 0..1000 {
+            waiting.enter(5 * year + i * SECOND);
+        }
+        let age = waiting
+            .mean_age(5 * year + 1999 * SECOND)
+            .expect("they wait");
+        assert!(close(age, 1499.5), "{age}");
+        for i in 0..1000 {
+            waiting.leave(5 * year + i * SECOND);
+        }
+        assert_eq!(waiting.mean_age(6 * year), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_a_little_behind_another_threads_reads_as_no_age() {
+        let waiting = Waiting::new();
+        waiting.enter(START + SECOND);
+        assert_eq!(waiting.mean_age(START), Some(0.0));
+        let average = after(&[(1, 0.1, Outcome::Success)]);
+        assert!(close(read(&average, 0), 0.1));
+    }
+}
