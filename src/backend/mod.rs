@@ -58,6 +58,28 @@ pub struct Backend<T> {
     pub(crate) settings: Settings,
 }
 
+/// What a backend's value has to be to serve many threads: `Clone + Send + Sync + 'static`.
+///
+/// One clone is made for each attempt. hyper-util's client, reqwest's, tonic's channels, axum's routers and
+/// tower's `BoxCloneSyncService` all qualify. Implemented for whatever qualifies; there is nothing to write.
+///
+/// # Examples
+///
+/// ```
+/// fn check<V: evenkeel::backend::Value>(_value: V) {}
+/// check("10.0.0.1:80".to_owned());
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the value of a backend",
+    label = "this is not `Clone + Send + Sync + 'static`",
+    note = "a service that is not `Clone` can go behind `tower::buffer::Buffer`",
+    note = "one that is not `Sync` can be boxed as `tower::util::BoxCloneSyncService`, if what is inside is, or go behind a `Buffer` too"
+)]
+pub trait Value: Clone + Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone + Send + Sync + 'static> Value for T {}
+
 /// What an operator or a discovery source says about a backend.
 ///
 /// Kept small, since every pick reads past it: what pickers rarely want is behind a pointer, and

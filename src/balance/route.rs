@@ -62,6 +62,7 @@ pub trait Route<T, Req> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Direct;
 
+#[diagnostic::do_not_recommend]
 impl<S, Req> Route<S, Req> for Direct
 where
     S: Service<Req> + Clone,

@@ -7,6 +7,7 @@ use tower::BoxError;
 use tower_service::Service;
 
 use super::{Direct, Error, OnResponse, ResponseFuture, Route, Shared, Track, share};
+use crate::backend::Value;
 use crate::picker::Picker;
 use crate::set::Pool;
 
@@ -99,7 +100,7 @@ pub(crate) const MAX_WAIT: Duration = Duration::from_secs(1);
 
 impl<T, Req> Balance<T, Req>
 where
-    T: Clone + Send + Sync + 'static,
+    T: Value,
     Req: 'static,
 {
     /// Spreads requests over services with a picker, which can be a closure.
@@ -165,7 +166,7 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
 
 impl<T, Req, R, K> Balance<T, Req, R, K>
 where
-    T: Clone + Send + Sync + 'static,
+    T: Value,
     Req: 'static,
 {
     /// Replaces the picker for all clones, while requests run.

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use crate::backend::Value;
 use crate::picker::{Core, OnChange, Picker};
 use crate::set::Pool;
 
@@ -13,7 +14,7 @@ pub(crate) fn share<T, Req>(
     picker: impl Picker<Req> + 'static,
 ) -> Arc<Shared<T, Req>>
 where
-    T: Clone + Send + Sync + 'static,
+    T: Value,
     Req: 'static,
 {
     Core::new(pool, Arc::new(picker), Arc::new(Notify::new()))

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use arc_swap::ArcSwap;
 
 use super::{Context, Needs, Picker, Update};
-use crate::backend::{Completion, Handle, Live, Observation, Observer};
+use crate::backend::{Completion, Handle, Live, Observation, Observer, Value};
 use crate::set::{AllMembers, Pool, Snapshot, Subscriber};
 
 /// Picks from a pool without tower: keeps a picker prepared for each change of the pool, and
@@ -71,7 +71,7 @@ struct Writer<T, Req: ?Sized> {
 
 impl<T, Req> Selector<T, Req>
 where
-    T: Clone + Send + Sync + 'static,
+    T: Value,
     Req: ?Sized + 'static,
 {
     /// Picks from a pool with a picker, which can be a closure.
@@ -112,7 +112,7 @@ where
 
 impl<T, Req, N> Core<T, Req, N>
 where
-    T: Clone + Send + Sync + 'static,
+    T: Value,
     Req: ?Sized + 'static,
     N: OnChange + 'static,
 {
@@ -187,7 +187,7 @@ where
 
 impl<T, Req, N> Subscriber<T> for Core<T, Req, N>
 where
-    T: Clone + Send + Sync + 'static,
+    T: Value,
     Req: ?Sized + 'static,
     N: OnChange + 'static,
 {
