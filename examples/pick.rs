@@ -8,7 +8,7 @@
 //!
 //! `cargo run --example pick -- --help` tells the rest.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::process::ExitCode;
@@ -132,12 +132,12 @@ fn new_picker(algorithm: Algorithm) -> Arc<dyn Picker<str>> {
 }
 
 fn print_help() -> ExitCode {
-    let mut help = USAGE.to_owned();
-    for algorithm in Algorithm::ALL {
-        help += &format!("  {algorithm}\n");
-    }
-    // It is all that was asked for, so there is no one left to tell when it fails.
-    let _ = io::stdout().write_all(help.as_bytes());
+    let names: String = Algorithm::ALL
+        .iter()
+        .flat_map(|algorithm| ["  ", algorithm.name(), "\n"])
+        .collect();
+    // A reader who has gone does not miss the rest.
+    let _ = write!(io::stdout(), "{USAGE}{names}");
     ExitCode::SUCCESS
 }
 
@@ -165,7 +165,7 @@ fn parse(mut parser: Parser) -> Result<Args, Stop> {
             }
             Arg::Long("keys") => {
                 let path = value(&mut parser, "--keys", "a FILE, or - for standard input")?;
-                set_once(&mut requests, keys(path)?)?;
+                set_once(&mut requests, keys(&path)?)?;
             }
             Arg::Long("seed") => seed = Some(number(&mut parser, "--seed")?),
             Arg::Long(name) => return Err(unknown(&format!("--{name}"))),
@@ -215,22 +215,24 @@ fn backend(given: &str) -> Result<Backend<()>, Stop> {
     Ok(Backend::new(id, ()).weight(weight))
 }
 
-fn keys(path: OsString) -> Result<Requests, Stop> {
-    let unreadable = move |error: io::Error, path: &OsString| {
+fn keys(path: &OsStr) -> Result<Requests, Stop> {
+    let name = path.to_string_lossy().into_owned();
+    let unreadable = move |error: io::Error| {
         bad(format!(
-            "--keys {path:?}: {error}, expected a file with a key on each line, or - for standard input"
+            "--keys {name:?}: {error}, expected a file with a key on each line, or - for standard input"
         ))
     };
     let input: Box<dyn BufRead> = if path == "-" {
         Box::new(io::stdin().lock())
     } else {
-        let file = File::open(&path).map_err(|error| unreadable(error, &path))?;
-        Box::new(BufReader::new(file))
+        let mut file = BufReader::new(File::open(path).map_err(&unreadable)?);
+        // A directory can be opened, but not read.
+        file.fill_buf().map_err(&unreadable)?;
+        Box::new(file)
     };
-    let lines = input.lines();
-    Ok(Box::new(lines.map(move |line| {
-        line.map_err(|error| unreadable(error, &path))
-    })))
+    Ok(Box::new(
+        input.lines().map(move |line| line.map_err(&unreadable)),
+    ))
 }
 
 fn set_once(requests: &mut Option<Requests>, given: Requests) -> Result<(), Stop> {
@@ -253,6 +255,7 @@ fn number(parser: &mut Parser, option: &str) -> Result<u64, Stop> {
 fn text(parser: &mut Parser, option: &str, expected: &str) -> Result<String, Stop> {
     let given = value(parser, option, expected)?;
     given.into_string().map_err(|given| {
+        let given = given.to_string_lossy().into_owned();
         bad(format!(
             "{option} {given:?}: not UTF-8, expected {expected}"
         ))
