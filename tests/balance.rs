@@ -205,7 +205,7 @@ async fn a_thousand_pending_backends_are_all_asked_before_it_waits() {
 
 #[tokio::test]
 async fn an_error_names_its_backend_and_keeps_the_cause() {
-    let refuse = service_fn(|_: ()| async {
+    let refuse = service_fn(|(): ()| async {
         Err::<(), _>(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))
     });
     let pool = Pool::from([Backend::new("a", refuse)]);
@@ -222,7 +222,7 @@ async fn an_error_names_its_backend_and_keeps_the_cause() {
 #[tokio::test]
 async fn a_picker_that_declines_or_exceeds_the_set_is_an_error() {
     let pool = Pool::from([Backend::new("a", echo("a"))]);
-    let decline = |_: &dyn BackendSet, _: &(), _: &mut picker::Context| None;
+    let decline = |_: &dyn BackendSet, (): &(), _: &mut picker::Context| None;
     let error = Balance::new(pool.clone(), decline)
         .oneshot(())
         .await
@@ -231,7 +231,7 @@ async fn a_picker_that_declines_or_exceeds_the_set_is_an_error() {
         error.to_string(),
         "no backend to send the request to: the picker chose none of 1 eligible backends",
     );
-    let exceed = |_: &dyn BackendSet, _: &(), _: &mut picker::Context| Some(7);
+    let exceed = |_: &dyn BackendSet, (): &(), _: &mut picker::Context| Some(7);
     let error = Balance::new(pool, exceed).oneshot(()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -241,7 +241,7 @@ async fn a_picker_that_declines_or_exceeds_the_set_is_an_error() {
 
 #[tokio::test]
 async fn a_request_counts_from_the_call_and_is_counted_back_wherever_it_is_dropped() {
-    let hang = service_fn(|_: ()| pending::<Result<(), Infallible>>());
+    let hang = service_fn(|(): ()| pending::<Result<(), Infallible>>());
     let pool = Pool::from([Backend::new("a", hang)]);
     let mut balance = Balance::least_response_time(pool.clone());
 
@@ -269,7 +269,7 @@ async fn a_request_that_is_dropped_while_it_waits_leaves_no_count() {
 
 #[tokio::test]
 async fn a_killed_task_counts_back() {
-    let hang = service_fn(|_: ()| pending::<Result<(), Infallible>>());
+    let hang = service_fn(|(): ()| pending::<Result<(), Infallible>>());
     let pool = Pool::from([Backend::new("a", hang)]);
     let task = tokio::spawn(Balance::exact_least_requests(pool.clone()).oneshot(()));
     tokio::task::yield_now().await;
@@ -368,11 +368,11 @@ async fn a_picker_observes_success_failure_and_cancellation_with_their_durations
 
 #[tokio::test(start_paused = true)]
 async fn a_backend_that_fails_fast_does_not_look_fast() {
-    let slow = service_fn(|_: ()| async {
+    let slow = service_fn(|(): ()| async {
         tokio::time::sleep(Duration::from_millis(20)).await;
         Ok(())
     });
-    let fast_failure = service_fn(|_: ()| async { Err("broken") });
+    let fast_failure = service_fn(|(): ()| async { Err("broken") });
     let slow = tower::util::BoxCloneSyncService::new(slow);
     let fast_failure = tower::util::BoxCloneSyncService::new(fast_failure);
     let mut backends = vec![Backend::new("broken", fast_failure)];
@@ -393,8 +393,8 @@ async fn a_backend_that_fails_fast_does_not_look_fast() {
 
 #[tokio::test(start_paused = true)]
 async fn a_backend_that_hangs_looks_slower_while_it_hangs() {
-    let hang = service_fn(|_: ()| pending::<Result<(), Infallible>>());
-    let quick = service_fn(|_: ()| async { Ok::<_, Infallible>(()) });
+    let hang = service_fn(|(): ()| pending::<Result<(), Infallible>>());
+    let quick = service_fn(|(): ()| async { Ok::<_, Infallible>(()) });
     let pool = Pool::new();
     pool.insert(Backend::new(
         "a",

@@ -60,9 +60,7 @@ where
         // be asked again with a real one.
         let mut cx = shared.context();
         let view = shared.view();
-        if let Some(rank) = view.picker.pick(&*view.snapshot, &request, &mut cx)
-            && let Some(member) = view.snapshot.member(rank)
-        {
+        if let Some(member) = view.pick(&request, &mut cx) {
             let mut service = route.route(&member.value);
             let ready = service.poll_ready(&mut Context::from_waker(Waker::noop()));
             if matches!(ready, Poll::Ready(Ok(()))) {

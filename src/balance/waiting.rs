@@ -160,7 +160,7 @@ where
             }
             pick_cx = pick_cx.with_attempt(self.asked.len() as u32);
             let request = self.request.as_ref().expect("polled after it was ready");
-            let Some(rank) = view.picker.pick(&masked, request, &mut pick_cx) else {
+            let Some(rank) = (*view.picker).pick(&masked, request, &mut pick_cx) else {
                 break Some(Cause::Declined(masked.len()));
             };
             let Some(member) = (rank < masked.len())

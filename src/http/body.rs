@@ -2,6 +2,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Buf;
+use http::header::CONTENT_LENGTH;
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -76,7 +78,8 @@ impl<B: Body> Track<Response<B>> for OnBodyEnd {
             Outcome::Success => completion.head(),
             outcome => completion.settle(outcome),
         }
-        response.map(|body| TrackedBody::new(body, completion))
+        let length = content_length(&response);
+        response.map(|body| TrackedBody::new(body, length, completion))
     }
 }
 
@@ -88,6 +91,16 @@ fn outcome_of(status: StatusCode) -> Outcome {
     } else {
         Outcome::Success
     }
+}
+
+fn content_length<B>(response: &Response<B>) -> Option<u64> {
+    response
+        .headers()
+        .get(CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 pin_project! {
@@ -102,13 +115,16 @@ pin_project! {
         #[pin]
         body: B,
         backend: Arc<str>,
+        // What is left of what Content-Length promised. Who has read that much does not ask for
+        // the end: hyper drops the body then.
+        left: Option<u64>,
         completion: Option<Completion>,
     }
 
     impl<B: Body> PinnedDrop for TrackedBody<B> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            // hyper stops asking once it has what Content-Length promised.
+            // An end that is known needs not be asked for.
             if this.body.is_end_stream() {
                 finish(this.completion, Outcome::Success);
             }
@@ -117,15 +133,16 @@ pin_project! {
 }
 
 impl<B: Body> TrackedBody<B> {
-    fn new(body: B, completion: Completion) -> Self {
+    fn new(body: B, length: Option<u64>, completion: Completion) -> Self {
         let backend = Arc::clone(completion.backend_id());
         let mut completion = Some(completion);
-        if body.is_end_stream() {
+        if body.is_end_stream() || length == Some(0) {
             finish(&mut completion, Outcome::Success);
         }
         Self {
             body,
             backend,
+            left: length,
             completion,
         }
     }
@@ -157,10 +174,20 @@ impl<B: Body> Body for TrackedBody<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let frame = ready!(this.body.as_mut().poll_frame(cx));
-        match &frame {
-            Some(Err(_)) => finish(this.completion, Outcome::Failure(Failure::Body)),
-            Some(Ok(frame)) if !frame.is_trailers() && !this.body.is_end_stream() => {}
-            Some(Ok(_)) | None => finish(this.completion, Outcome::Success),
+        let ended = match &frame {
+            Some(Err(_)) => Some(Outcome::Failure(Failure::Body)),
+            Some(Ok(frame)) => {
+                if let (Some(left), Some(data)) = (this.left.as_mut(), frame.data_ref()) {
+                    *left = left.saturating_sub(data.remaining() as u64);
+                }
+                let last =
+                    frame.is_trailers() || this.body.is_end_stream() || *this.left == Some(0);
+                last.then_some(Outcome::Success)
+            }
+            None => Some(Outcome::Success),
+        };
+        if let Some(outcome) = ended {
+            finish(this.completion, outcome);
         }
         Poll::Ready(frame)
     }

@@ -28,8 +28,8 @@ use crate::balance::{Balance, Error, OnResponse};
 /// | time ran out | 504 Gateway Timeout |
 /// | an error that is not of this crate, and not a time-out | 500 Internal Server Error |
 ///
-/// A 503 has a `Retry-After` header where something is known: the end of the soonest back-off of the backends, or
-/// else what [`retry_after`](Self::retry_after) says.
+/// `Retry-After` is set when the backends' back-off tells when it makes sense
+/// ([`Error::retry_after`]), and on any other 503 to what [`retry_after`](Self::retry_after) says.
 ///
 /// The body is the status in plain text: ids of backends are not for clients. The error itself is in the
 /// response's extensions as `Arc<BoxError>`, for layers that log.
@@ -202,9 +202,9 @@ fn response_of<B>(error: BoxError, retry_after: Option<Duration>) -> Response<Re
         CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
-    if status == StatusCode::SERVICE_UNAVAILABLE
-        && let Some(after) = find(&*error).and_then(Error::retry_after).or(retry_after)
-    {
+    let known = find(&*error).and_then(Error::retry_after);
+    let otherwise = retry_after.filter(|_| status == StatusCode::SERVICE_UNAVAILABLE);
+    if let Some(after) = known.or(otherwise) {
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -113,10 +113,10 @@ use crate::set::BackendSet;
     note = "implement `Picker<{Req}>`, whose one required method is `pick`, or pass a closure `|set: &dyn BackendSet, request: &{Req}, cx: &mut Context| -> Option<usize>`"
 )]
 pub trait Picker<Req: ?Sized>: Send + Sync {
-    /// Returns the rank of the chosen backend, below `set.len()`, or `None` if none will do (and
-    /// always for an empty set).
+    /// Returns the rank of the chosen backend, below `set.len()`, or `None` if none will do.
     ///
-    /// `None` for a set that is not empty, or a rank beyond it, fails the request with an error that says so.
+    /// This crate never asks about an empty set. `None`, or a rank beyond the set, fails the
+    /// request with an error that says so.
     fn pick(&self, set: &dyn BackendSet, request: &Req, cx: &mut Context) -> Option<usize>;
 
     /// Builds what the picker needs to pick fast from a set that has just changed.
@@ -136,6 +136,9 @@ pub trait Picker<Req: ?Sized>: Send + Sync {
     ///
     /// Called when a request is dispatched, when its response head arrives, and when it ends,
     /// cancellation included. `backend` can belong to a member that has left since.
+    ///
+    /// A request reports to the picker that picked for it. If that one was
+    /// [prepared](Self::prepare) and has been replaced since, its successor learns of it only through what the two share.
     fn observe(&self, backend: Handle, observation: &Observation) {
         let _ = (backend, observation);
     }
@@ -157,6 +160,26 @@ where
     }
 }
 
+/// A picker whose state someone else looks at, too.
+impl<P: Picker<Req>, Req: ?Sized> Picker<Req> for Arc<P> {
+    fn pick(&self, set: &dyn BackendSet, request: &Req, cx: &mut Context) -> Option<usize> {
+        (**self).pick(set, request, cx)
+    }
+
+    fn prepare(&self, update: &Update<'_>) -> Option<Arc<dyn Picker<Req>>> {
+        (**self).prepare(update)
+    }
+
+    fn observe(&self, backend: Handle, observation: &Observation) {
+        (**self).observe(backend, observation);
+    }
+
+    fn needs(&self) -> Needs {
+        (**self).needs()
+    }
+}
+
+/// A picker that was chosen at run time.
 impl<Req: ?Sized + 'static> Picker<Req> for Arc<dyn Picker<Req>> {
     fn pick(&self, set: &dyn BackendSet, request: &Req, cx: &mut Context) -> Option<usize> {
         (**self).pick(set, request, cx)

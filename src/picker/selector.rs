@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 
 use super::{Context, Needs, Picker, Update};
 use crate::backend::{Completion, Handle, Live, Observation, Observer, Value};
-use crate::set::{AllMembers, Pool, Snapshot, Subscriber};
+use crate::set::{AllMembers, BackendSet, Member, Pool, Snapshot, Subscriber};
 
 /// Picks from a pool without tower: keeps a picker prepared for each change of the pool, and
 /// counts requests.
@@ -86,8 +86,7 @@ where
     pub fn select(&self, request: &Req) -> Option<(T, Completion)> {
         let mut cx = self.core.context();
         let view = self.core.view();
-        let rank = view.picker.pick(&*view.snapshot, request, &mut cx)?;
-        let member = view.snapshot.member(rank)?;
+        let member = view.pick(request, &mut cx)?;
         Some((member.value.clone(), view.begin(&member.live, &mut cx)))
     }
 
@@ -247,9 +246,8 @@ fn keep_what_it_needs<T: Clone, Req: ?Sized>(pool: &Pool<T>, picker: &dyn Picker
 
 impl<T, Req: ?Sized + 'static> View<T, Req> {
     fn new(snapshot: Arc<Snapshot<T>>, picker: Arc<dyn Picker<Req>>, epoch: u64) -> Self {
-        let picker = picker
-            .prepare(&Update::new(&AllMembers(&snapshot), &*snapshot))
-            .unwrap_or(picker);
+        let prepared = (*picker).prepare(&Update::new(&AllMembers(&snapshot), &*snapshot));
+        let picker = prepared.unwrap_or(picker);
         let needs = picker.needs();
         let observer = needs
             .contains(Needs::OBSERVATIONS)
@@ -265,6 +263,16 @@ impl<T, Req: ?Sized + 'static> View<T, Req> {
 }
 
 impl<T, Req: ?Sized> View<T, Req> {
+    /// Picks among the eligible, if there are any.
+    #[inline]
+    pub(crate) fn pick(&self, request: &Req, cx: &mut Context) -> Option<&Member<T>> {
+        if self.snapshot.is_empty() {
+            return None;
+        }
+        let rank = (*self.picker).pick(&*self.snapshot, request, cx)?;
+        self.snapshot.member(rank)
+    }
+
     /// Counts a request in at a backend.
     #[inline]
     pub(crate) fn begin(&self, live: &Arc<Live>, cx: &mut Context) -> Completion {

@@ -20,7 +20,7 @@ pub use self::masked::Masked;
 pub(crate) use self::pool::Subscriber;
 pub use self::pool::{Pool, WeakPool};
 pub use self::slice::Candidate;
-pub(crate) use self::snapshot::{AllMembers, Snapshot};
+pub(crate) use self::snapshot::{AllMembers, Member, Snapshot};
 
 use crate::backend::Handle;
 use crate::random::below;
