@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 /// The time: tokio's where there is tokio, so that tests can pause it.
+#[inline]
 pub(crate) fn now() -> Instant {
     #[cfg(feature = "tower")]
     return tokio::time::Instant::now().into_std();
@@ -12,6 +13,7 @@ pub(crate) fn now() -> Instant {
 }
 
 /// Nanoseconds since some fixed moment of this process. An instant before it counts as zero.
+#[inline]
 pub(crate) fn since_epoch(now: Instant) -> u64 {
     static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
     now.saturating_duration_since(*EPOCH).as_nanos() as u64

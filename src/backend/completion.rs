@@ -1,10 +1,10 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::observation::Observer;
 use super::{Event, Live, Observation, Outcome};
-use crate::time::now;
+use crate::time::{now, since_epoch};
 
 /// One request at one backend, from its dispatch to its end.
 ///
@@ -34,7 +34,8 @@ pub struct Completion {
 
 /// The time side of a request, for those who asked for it.
 struct Watch {
-    since: Instant,
+    /// In nanoseconds, as all that is done with it wants it.
+    since: u64,
     headed: bool,
 }
 
@@ -53,9 +54,10 @@ impl Completion {
 
     /// Measures its latency, and tells `observer` of its steps.
     pub(crate) fn watched(mut self, now: Instant, observer: Option<Arc<dyn Observer>>) -> Self {
-        self.live.await_head(now);
+        let since = since_epoch(now);
+        self.live.await_head(since);
         self.watch = Some(Watch {
-            since: now,
+            since,
             headed: false,
         });
         self.observer = observer;
@@ -99,8 +101,7 @@ impl Completion {
             return;
         }
         let now = now();
-        let latency = now.saturating_duration_since(watch.since);
-        self.live.end_await(watch.since, outcome, now);
+        let latency = self.live.end_await(watch.since, outcome, since_epoch(now));
         self.tell(now, Event::Head { latency, outcome });
     }
 
@@ -118,9 +119,10 @@ impl Drop for Completion {
             let outcome = self.outcome.unwrap_or(Outcome::Cancelled);
             if !watch.headed || self.observer.is_some() {
                 let now = now();
-                let duration = now.saturating_duration_since(watch.since);
+                let nanoseconds = since_epoch(now);
+                let duration = Duration::from_nanos(nanoseconds.saturating_sub(watch.since));
                 if !watch.headed {
-                    self.live.end_await(watch.since, outcome, now);
+                    self.live.end_await(watch.since, outcome, nanoseconds);
                 }
                 self.tell(now, Event::Ended { duration, outcome });
             }

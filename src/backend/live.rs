@@ -118,16 +118,16 @@ impl Live {
 
     /// Starts to count the time until the response head.
     #[inline]
-    pub(super) fn await_head(&self, since: Instant) {
-        self.waiting.enter(since_epoch(since));
+    pub(super) fn await_head(&self, since: u64) {
+        self.waiting.enter(since);
     }
 
-    /// Ends it.
+    /// Ends it; returns how long it took.
     #[inline]
-    pub(super) fn end_await(&self, since: Instant, outcome: Outcome, now: Instant) {
-        let latency = now.saturating_duration_since(since);
-        self.average
-            .record(latency, outcome, since_epoch(now), self.latency);
-        self.waiting.leave(since_epoch(since));
+    pub(super) fn end_await(&self, since: u64, outcome: Outcome, now: u64) -> Duration {
+        let latency = Duration::from_nanos(now.saturating_sub(since));
+        self.average.record(latency, outcome, now, self.latency);
+        self.waiting.leave(since);
+        latency
     }
 }
