@@ -1,9 +1,9 @@
 //! The command line. Each complaint is one line that says what is wrong and what is expected.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use evenkeel::Backend;
-use evenkeel::http::Address;
+use evenkeel::http::{Address, InvalidAddress};
 use evenkeel::picker::Algorithm;
 use lexopt::Arg::{Long, Short, Value};
 
@@ -21,7 +21,7 @@ pub(crate) struct Options {
     pub(crate) backends: Vec<Backend<Address>>,
 }
 
-const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const ALGORITHM: Algorithm = Algorithm::LeastRequests;
 
 /// Returns the text for `--help`.
@@ -55,23 +55,15 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command, String> {
     while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
         match arg {
             Short('h') | Long("help") => return Ok(Command::Help),
-            Long("listen") => {
-                let expected = format!("expected IP:PORT as in {LISTEN}");
-                let text = value(&mut parser)
-                    .ok_or_else(|| format!("--listen has no value: {expected}"))?;
-                let address = text.parse();
-                listen =
-                    Some(address.map_err(|_| format!("--listen {text:?} is wrong: {expected}"))?);
-            }
+            Long("listen") => listen = Some(address(&value(&mut parser))?),
             Long("picker") => {
-                // An empty name is none, so the error for it lists them all.
-                let name = value(&mut parser).unwrap_or_default();
-                algorithm = Some(
-                    name.parse()
-                        .map_err(|unknown| format!("--picker: {unknown}"))?,
-                );
+                let name = value(&mut parser);
+                algorithm = Some(name.parse().map_err(|error| format!("--picker: {error}"))?);
             }
-            Value(text) => push(&mut backends, &text.to_string_lossy())?,
+            Value(text) => {
+                let backend = backend(&text.to_string_lossy(), &backends)?;
+                backends.push(backend);
+            }
             Short(_) | Long(_) => {
                 let unexpected = arg.unexpected();
                 return Err(format!(
@@ -94,20 +86,28 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command, String> {
     }))
 }
 
-fn value(parser: &mut lexopt::Parser) -> Option<String> {
-    let value = parser.value().ok()?;
-    Some(value.to_string_lossy().into_owned())
+/// The value of an option. A missing one is as wrong as an empty one.
+fn value(parser: &mut lexopt::Parser) -> String {
+    let value = parser.value().unwrap_or_default();
+    value.to_string_lossy().into_owned()
 }
 
-fn push(backends: &mut Vec<Backend<Address>>, text: &str) -> Result<(), String> {
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("--listen {text:?} is wrong: expected IP:PORT, as in {LISTEN}"))
+}
+
+fn backend(text: &str, others: &[Backend<Address>]) -> Result<Backend<Address>, String> {
     let (id, weight) = text.rsplit_once('=').unwrap_or((text, "1"));
     let wrong = |problem: String| format!("backend {text:?}: {problem}");
 
-    let address: Address = id.parse().map_err(|error| wrong(format!("{error}")))?;
+    let address: Address = id
+        .parse()
+        .map_err(|invalid: InvalidAddress| invalid.to_string())?;
     if address.scheme() != "http" {
         return Err(wrong("expected http, there is no TLS here".into()));
     }
-    if backends.iter().any(|backend| *backend.value() == address) {
+    if others.iter().any(|other| *other.value() == address) {
         return Err(wrong("expected each address once, this is a second".into()));
     }
     let weight = weight.parse().map_err(|_| {
@@ -116,6 +116,5 @@ fn push(backends: &mut Vec<Backend<Address>>, text: &str) -> Result<(), String> 
             "weight {weight:?} is wrong, expected a number from 0 to {most}"
         ))
     })?;
-    backends.push(Backend::new(id, address).weight(weight));
-    Ok(())
+    Ok(Backend::new(id, address).weight(weight))
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use evenkeel::http::{Address, BalanceLayer};
+use evenkeel::http::{Address, BalanceLayer, error_of};
 use evenkeel::picker::{Algorithm, RoundRobin};
 use evenkeel::{Backend, Pool};
 use http_body_util::{BodyExt, Empty, Full};
@@ -86,7 +86,7 @@ pub(crate) async fn run() -> io::Result<()> {
     for &algorithm in Algorithm::ALL {
         balance.set_picker(algorithm.picker());
         let samples = traffic(address, duration).await;
-        table.add(Run::new(algorithm, duration, samples))?;
+        table.add(Run::new(algorithm, duration, &samples))?;
     }
     table.end()
 }
@@ -111,7 +111,7 @@ async fn backend(listener: TcpListener, member: &'static Member) {
 
 /// Tells the clients of the demonstration which backend a 502 is about. Others are not told.
 fn name_failed_backend(mut response: Response<ProxyBody>) -> Response<ProxyBody> {
-    let failed = proxy::error_of(&response)
+    let failed = error_of(&response)
         .and_then(|error| error.downcast_ref::<evenkeel::Error>())
         .and_then(evenkeel::Error::backend)
         .and_then(|name| HeaderValue::from_str(name).ok());

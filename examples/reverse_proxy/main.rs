@@ -65,7 +65,7 @@ async fn serve(options: Options) -> io::Result<()> {
     proxy::serve(listener, proxy::service(balance), async {
         // Without a handler for it, ctrl-c ends the program by itself.
         if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     })
     .await;

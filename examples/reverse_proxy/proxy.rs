@@ -5,10 +5,9 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel::http::{BalanceLayer, HttpResponsesLayer, ResponseBody, TrackedBody};
+use evenkeel::http::{BalanceLayer, HttpResponsesLayer, ResponseBody, TrackedBody, error_of};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Bytes, Incoming};
@@ -117,12 +116,6 @@ fn print_error(response: Response<ProxyBody>) -> Response<ProxyBody> {
         eprintln!("{}: {}", response.status(), Causes(error));
     }
     response
-}
-
-/// Returns why the proxy answered by itself, if it did.
-pub(crate) fn error_of<B>(response: &Response<B>) -> Option<&(dyn Error + 'static)> {
-    let error = response.extensions().get::<Arc<BoxError>>()?;
-    Some(&***error)
 }
 
 /// An error and what caused it, in one line.

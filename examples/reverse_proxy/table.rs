@@ -37,11 +37,11 @@ pub(crate) struct Table {
     runs: Vec<Run>,
 }
 
-const BAR: usize = 20;
-const LINE: usize = 84;
+const BAR: usize = 16;
+const LINE: usize = 80;
 
 impl Run {
-    pub(crate) fn new(algorithm: Algorithm, duration: Duration, samples: Vec<Sample>) -> Self {
+    pub(crate) fn new(algorithm: Algorithm, duration: Duration, samples: &[Sample]) -> Self {
         let of = |member| {
             samples
                 .iter()
@@ -62,7 +62,7 @@ impl Run {
     }
 
     fn per_second(&self) -> f64 {
-        self.all.requests() as f64 / self.duration.as_secs_f64()
+        self.all.latencies.len() as f64 / self.duration.as_secs_f64()
     }
 }
 
@@ -83,12 +83,8 @@ impl Figures {
     }
 
     fn percentile(&self, percent: usize) -> Millis {
-        let n = self.latencies.len();
-        Millis(
-            self.latencies
-                .get((n * percent / 100).min(n.saturating_sub(1)))
-                .copied(),
-        )
+        let at = self.latencies.len() * percent / 100;
+        Millis(self.latencies.get(at).copied())
     }
 }
 
@@ -107,23 +103,20 @@ impl fmt::Display for Millis {
 impl Table {
     /// Prints what this is and the head of the table.
     pub(crate) fn begin(proxy: SocketAddr) -> io::Result<Self> {
-        let members = MEMBERS.map(
-            |Member {
-                 name,
-                 takes,
-                 weight,
-             }| { format!("{name} (answers after {takes:?}, weight {weight})") },
-        );
+        let members = MEMBERS.map(|member| {
+            let Member { name, weight, .. } = member;
+            format!("{name} (answers after {:?}, weight {weight})", member.takes)
+        });
         let mut out = io::stdout().lock();
         writeln!(out, "backends  {}", members.join("\n          "))?;
         writeln!(out, "proxy     http://{proxy}")?;
         writeln!(
             out,
-            "clients   {CLIENTS}, each of which sends its next request as soon as the last is answered\n"
+            "clients   {CLIENTS}, which send their next request as soon as the last is answered\n"
         )?;
         writeln!(
             out,
-            "{:24}{:9}{:27}{:>8}  {:>8}  {:>6}",
+            "{:22}{:8}{:22}{:>10}  {:>8}  {:>6}",
             "algorithm", "backend", "share", "p50", "p99", "errors"
         )?;
         writeln!(out, "{}", "━".repeat(LINE))?;
@@ -134,8 +127,8 @@ impl Table {
     pub(crate) fn add(&mut self, run: Run) -> io::Result<()> {
         let mut left = [
             run.algorithm.to_string(),
-            format!("  {:.0} requests/s", run.per_second()),
-            format!("  p99 {}", run.all.percentile(99)),
+            format!("  {:.0} answers/s", run.per_second()),
+            format!("  90 % in {}", run.all.percentile(90)),
         ]
         .into_iter();
         let mut out = io::stdout().lock();
@@ -144,7 +137,7 @@ impl Table {
             let share = run.share(at);
             writeln!(
                 out,
-                "{:24}{:9}{:BAR$}{:>4.0} %{:>10}  {:>8}  {:>6}",
+                "{:22}{:8}{:BAR$}{:>4.0} %{:>10}  {:>8}  {:>6}",
                 left.next().unwrap_or_default(),
                 member.name,
                 bar(share),
@@ -186,11 +179,12 @@ impl Table {
         writeln!(
             io::stdout(),
             "
-What one sees: nobody told the proxy that one backend is slow. Turns, chance and weights
-never find out: under round-robin it got {:.0} % of the requests, and the clients spent
-most of their time waiting for it. Pickers that look at what their backends do find out
-at once: it got {:.0} % under least-requests and {:.0} % under least-response-time, and the same
-clients got {gain:.1} times as many answers. ordered keeps the others in reserve.",
+What one sees: nobody told the proxy that one backend is slow. Turns, chance and
+weights never find out: under round-robin it got {:.0} % of the requests, and the
+clients spent most of their time waiting for it. Pickers that look at what their
+backends do find out: it got {:.0} % under least-requests and {:.0} % under
+least-response-time, where the same clients had {gain:.1} times as many answers.
+ordered keeps the others in reserve, which is fine as long as the first has room.",
             blind.share(slow) * 100.0,
             load.share(slow) * 100.0,
             time.share(slow) * 100.0,

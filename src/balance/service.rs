@@ -134,8 +134,9 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
         self
     }
 
-    /// Makes picks repeatable: all random choices of this balance and its clones come from this seed. For tests,
-    /// since it costs a counter that all threads share. Only the first seed counts.
+    /// Makes picks repeatable: all random choices of this balance and its clones come from this
+    /// seed. For tests, since it costs a counter that all threads share. Only the first seed
+    /// counts. Where round robin begins is set with its own `starting_at`.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
         self.shared.seed(seed);

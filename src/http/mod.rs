@@ -25,5 +25,7 @@ mod via;
 pub use self::address::{Address, InvalidAddress};
 pub use self::body::{OnBodyEnd, TrackedBody};
 pub use self::layer::BalanceLayer;
-pub use self::responses::{HttpResponses, HttpResponsesFuture, HttpResponsesLayer, ResponseBody};
+pub use self::responses::{
+    HttpResponses, HttpResponsesFuture, HttpResponsesLayer, ResponseBody, error_of,
+};
 pub use self::via::{Addressed, Via};

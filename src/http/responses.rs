@@ -31,8 +31,8 @@ use crate::balance::{Balance, Error, OnResponse};
 /// `Retry-After` is set when the backends' back-off tells when it makes sense
 /// ([`Error::retry_after`]), and on any other 503 to what [`retry_after`](Self::retry_after) says.
 ///
-/// The body is the status in plain text: ids of backends are not for clients. The error itself is in the
-/// response's extensions as `Arc<BoxError>`, for layers that log.
+/// The body is the status in plain text: ids of backends are not for clients. Layers that log find the
+/// error with [`error_of`].
 ///
 /// # Examples
 ///
@@ -188,6 +188,36 @@ where
     }
 }
 
+/// Returns the error that [`HttpResponses`] made this response of, if it did.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::http::error_of;
+/// use evenkeel::{Balance, Error, Pool};
+/// # use http::{Request, Response};
+/// # use tower::ServiceExt;
+/// # use tower::util::BoxCloneSyncService;
+/// # type App = BoxCloneSyncService<Request<()>, Response<axum::body::Body>, std::io::Error>;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let service = Balance::round_robin(Pool::<App>::new()).into_http_responses();
+/// let response = service.oneshot(Request::new(())).await.expect("it is infallible");
+///
+/// let error = error_of(&response).expect("nobody answered");
+/// assert!(error.downcast_ref::<Error>().is_some_and(Error::is_no_backend));
+/// # }
+/// ```
+pub fn error_of<B>(response: &Response<B>) -> Option<&(dyn StdError + 'static)> {
+    let Cause(error) = response.extensions().get()?;
+    Some(&***error)
+}
+
+/// In a response's extensions, which have to be `Clone`.
+#[derive(Clone)]
+struct Cause(Arc<BoxError>);
+
 fn response_of<B>(error: BoxError, retry_after: Option<Duration>) -> Response<ResponseBody<B>> {
     let status = status_of(&*error);
     let message = status.canonical_reason().unwrap_or("error");
@@ -208,7 +238,7 @@ fn response_of<B>(error: BoxError, retry_after: Option<Duration>) -> Response<Re
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    response.extensions_mut().insert(Arc::new(error));
+    response.extensions_mut().insert(Cause(Arc::new(error)));
     response
 }
 
@@ -251,6 +281,16 @@ pin_project! {
     enum Kind<B> {
         Whole { #[pin] body: B },
         Message { message: Option<Bytes> },
+    }
+}
+
+impl<B> ResponseBody<B> {
+    /// Returns the body inside, unless this is the text of an error.
+    pub fn get_ref(&self) -> Option<&B> {
+        match &self.body {
+            Kind::Whole { body } => Some(body),
+            Kind::Message { .. } => None,
+        }
     }
 }
 

@@ -9,6 +9,8 @@ use crate::set::BackendSet;
 /// it is close to what a single queue for all backends would give. With many clients each sees only its own share of the
 /// load, and [`LeastRequests`](super::LeastRequests) does as well for less.
 ///
+/// As with that, a backend that fails at once has few requests in flight, and draws traffic.
+///
 /// # Algorithm
 ///
 /// The true minimum of in-flight / weight. Backends that tie are chosen between at random, in

@@ -12,6 +12,9 @@ use crate::set::{BackendSet, less_loaded};
 /// The one to begin with. It follows load at once, costs the same for any number of backends, and
 /// does not herd: clients that do not know of each other rarely all pick the same backend.
 ///
+/// Requests in flight alone say nothing of failures: a backend that fails at once has few of them, and
+/// draws traffic. [`LeastResponseTime`](super::LeastResponseTime) sees that.
+///
 /// # Algorithm
 ///
 /// The power of two choices (Mitzenmacher). Two different backends are drawn, each with a chance in

@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,6 +13,7 @@ use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::Response;
 use evenkeel::backend::Failure;
+use evenkeel::connect::{Backoff, Connect};
 use evenkeel::http::{Address, BalanceLayer, HttpResponsesLayer};
 use evenkeel::picker::RoundRobin;
 use evenkeel::{Backend, Balance, Error, Pool};
@@ -21,7 +22,7 @@ use hyper::body::Body as _;
 use tokio::net::TcpSocket;
 use tower::limit::ConcurrencyLimit;
 use tower::timeout::Timeout;
-use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, service_fn};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::setup::http_client;
 
@@ -50,8 +51,7 @@ fn named(name: &'static str) -> Backend<Router> {
 
 /// What a balance said before it was made a response.
 fn error_of(response: &Response) -> &Error {
-    let error = response.extensions().get::<Arc<BoxError>>();
-    let error = error.expect("the error is in the extensions");
+    let error = evenkeel::http::error_of(response).expect("it was made of an error");
     error.downcast_ref().expect("it is of this crate")
 }
 
@@ -180,4 +180,24 @@ async fn a_time_limit_around_the_whole_balance_is_504() {
 
     assert_eq!(ask(&app).await.status(), StatusCode::GATEWAY_TIMEOUT);
     assert_eq!(pool.get("slow").unwrap().in_flight(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_every_address_is_backing_off_retry_after_says_for_how_long() {
+    let refuse = service_fn(|_: &'static str| async {
+        Err::<Router, _>(io::Error::from(io::ErrorKind::ConnectionRefused))
+    });
+    let backoff = Backoff::new(Duration::from_secs(20), Duration::from_secs(20)).unwrap();
+    let connect = Connect::new(refuse).backoff(backoff);
+    let balance = Balance::round_robin([Backend::new("a", connect.to("a"))]);
+    let app = Router::new().fallback_service(balance.into_http_responses());
+
+    let response = ask(&app).await;
+    assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+    let seconds: u64 = response.headers()[RETRY_AFTER]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((10..=20).contains(&seconds), "{seconds}");
 }
