@@ -4,16 +4,12 @@
 //! Chance comes from proptest, which prints what it chose for a test that fails.
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll, Waker};
 
-use evenkeel::picker::{Context, Update, WeightedRoundRobin};
+use evenkeel::picker::{Context, Selector, Update, WeightedRoundRobin};
 use evenkeel::set::Masked;
-use evenkeel::{Backend, BackendSet, Balance, Picker, Pool};
+use evenkeel::{Backend, BackendSet, Picker, Pool};
 use proptest::prelude::*;
-use tower::{ServiceExt, service_fn};
 
 type Prepared = Arc<dyn Picker<()>>;
 
@@ -83,7 +79,7 @@ impl Deviation {
     }
 
     /// Counts a pick; returns how far the backend was from its ideal just before and is now,
-    /// whichever is more. In between two of its picks a backend only falls behind, so these moments are the worst.
+    /// whichever is more. Between its picks it only falls behind, so these are the worst moments.
     fn count(&mut self, at: usize) -> f64 {
         let before = self.of(at);
         self.counts[at] += 1;
@@ -147,12 +143,19 @@ fn chance(expected: f64) -> f64 {
 fn weights_5_1_1_give_a_a_b_a_c_a_a() {
     let set = [("a", 5), ("b", 1), ("c", 1)];
     let picker = starting_at(0, &set);
-    let picked: Vec<&str> = (0..14).map(|_| set.id(pick(&*picker, &set))).collect();
-    assert_eq!(picked.concat(), "aabacaaaabacaa");
+    let order: Vec<&str> = (0..14).map(|_| set.id(pick(&*picker, &set))).collect();
+    assert_eq!(order.concat(), "aabacaaaabacaa");
+}
+
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(cases)
+    }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
+    #![proptest_config(cases(48))]
 
     #[test]
     fn small_weights_give_the_cycle_of_nginx(weights in small_weights()) {
@@ -165,10 +168,9 @@ proptest! {
     }
 
     #[test]
-    fn a_count_is_never_more_than_2_from_its_ideal(weights in small_weights(), start: u64) {
+    fn a_count_is_never_more_than_2_from_its_ideal(weights in small_weights()) {
         let set = set_of(&weights);
-        // Far from the end of the numbers, where a cycle may break off once in 2^64 picks.
-        let picker = starting_at(start >> 1, &set);
+        let picker = starting_at(0, &set);
         let mut deviation = Deviation::since_now(&weights);
         for turn in 0..15_000 {
             let now = deviation.count(pick(&*picker, &set));
@@ -177,8 +179,27 @@ proptest! {
         prop_assert!(deviation.largest() <= 2.0 + 1e-9);
     }
 
-    /// The bound is the golden-ratio sequence's own, over all weights and starts: found by looking at every arc of
-    /// the circle for each count up to 30,000. It is 3.5 after 450 picks, 4.9 after 10,000 and 6.8 after a million.
+    /// A count is less than 1 ahead, since only who is owed the most is picked. So between two
+    /// moments it gains or loses less than 3. (A long search for bad weights has found 2.45.)
+    #[test]
+    fn from_any_start_a_count_is_less_than_3_from_its_ideal(
+        weights in small_weights(),
+        start: u64,
+    ) {
+        let set = set_of(&weights);
+        // Far from the end of the numbers, where a cycle breaks off once in 2^64 picks.
+        let picker = starting_at(start >> 1, &set);
+        let mut deviation = Deviation::since_now(&weights);
+        for turn in 0..15_000 {
+            let now = deviation.count(pick(&*picker, &set));
+            prop_assert!(now < 3.0, "{} off at turn {}", now, turn);
+        }
+        prop_assert!(deviation.largest() < 3.0);
+    }
+
+    /// The bound is the golden-ratio sequence's own, over all weights and starts: it was found by
+    /// looking at every arc of the circle for each count up to 30,000. It is 3.5 after 400 picks,
+    /// 4.9 after 10,000 and 6.8 after a million.
     #[test]
     fn for_large_weights_the_deviation_grows_with_the_logarithm_of_picks_only(
         weights in large_weights(),
@@ -201,7 +222,7 @@ proptest! {
         attempt in 0u32..3,
         seed: u64,
     ) {
-        const PICKS: u64 = 5_000;
+        const PICKS: u32 = 5_000;
         let set = set_of(&weights);
         let picker = starting_at(seed, &set);
         let mut masked = Masked::new(&set);
@@ -212,15 +233,16 @@ proptest! {
         }
         let sum: f64 = rest.iter().map(|&weight| f64::from(weight)).sum();
         let mut counts = vec![0u32; weights.len()];
-        for turn in 0..PICKS {
-            let mut cx = Context::new().seed(seed.wrapping_add(turn)).with_attempt(attempt);
+        let mut seeds = fastrand::Rng::with_seed(seed);
+        for _ in 0..PICKS {
+            let mut cx = Context::new().seed(seeds.u64(..)).with_attempt(attempt);
             match picker.pick(&masked, &(), &mut cx) {
                 Some(rank) => counts[masked.unmasked(rank)] += 1,
                 None => prop_assert!(sum == 0.0, "nothing picked of what is left"),
             }
         }
         for (at, &count) in counts.iter().enumerate().filter(|_| sum > 0.0) {
-            let expected = PICKS as f64 * f64::from(rest[at]) / sum;
+            let expected = f64::from(PICKS) * f64::from(rest[at]) / sum;
             let off = (f64::from(count) - expected).abs();
             prop_assert!(rest[at] > 0 || count == 0, "a masked backend was picked");
             prop_assert!(off <= chance(expected), "backend {}: {} for {}", at, count, expected);
@@ -265,53 +287,48 @@ fn a_backend_that_was_masked_leaves_nothing_to_its_neighbour() {
     }
 }
 
-/// Calls a balance whose backends answer with their id at once.
-fn answer(response: impl Future<Output = Result<&'static str, evenkeel::Error>>) -> &'static str {
-    match pin!(response).poll(&mut TaskContext::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => answer.expect("a backend answers"),
-        Poll::Pending => panic!("no backend was ready"),
-    }
+/// A pool, and a picker of it that begins with NGINX's cycle.
+fn selector(pool: Pool<()>) -> Selector<(), ()> {
+    Selector::new(pool, WeightedRoundRobin::starting_at(0))
 }
 
-macro_rules! says {
-    ($id:expr) => {{
-        let id: &'static str = $id;
-        service_fn(move |(): ()| async move { Ok::<_, std::io::Error>(id) })
-    }};
+fn next(selector: &Selector<(), ()>) -> String {
+    let ((), completion) = selector.select(&()).expect("some weight is not 0");
+    completion.backend().to_owned()
+}
+
+fn entry(id: &str, weight: u32) -> Backend<()> {
+    Backend::new(id, ()).weight(weight)
 }
 
 #[test]
 fn an_update_after_each_pick_does_not_start_the_cycle_again() {
-    let pool: Pool<_> = [("a", 5), ("b", 1), ("c", 1)]
-        .map(|(id, weight)| Backend::new(id, says!(id)).weight(weight))
-        .into_iter()
-        .collect();
-    let balance = Balance::new(pool.clone(), WeightedRoundRobin::starting_at(0));
-    let mut picked = String::new();
+    let pool = Pool::from([entry("a", 5), entry("b", 1), entry("c", 1)]);
+    let selector = selector(pool.clone());
+    let mut order = String::new();
     for round in 0..14 {
-        picked += answer(balance.clone().oneshot(()));
+        order += &next(&selector);
         // Out and in again: two changes that reach the picker and leave the set as it was.
         pool.drain(["a", "b", "c"][round % 3]);
         pool.undrain(["a", "b", "c"][round % 3]);
     }
-    assert_eq!(picked, "aabacaaaabacaa");
+    assert_eq!(order, "aabacaaaabacaa");
 }
 
 #[test]
 fn the_cycle_follows_the_order_of_the_pool_whatever_was_there_before() {
-    let entry = |id: &'static str, weight| Backend::new(id, says!(id)).weight(weight);
     let pool = Pool::from([entry("x", 9), entry("c", 1), entry("y", 9), entry("a", 5)]);
-    let balance = Balance::new(pool.clone(), WeightedRoundRobin::starting_at(0));
+    let selector = selector(pool.clone());
     pool.edit(|edit| {
-        ["x", "y", "c"].map(|id| edit.remove(id));
+        for id in ["x", "y", "c"] {
+            edit.remove(id);
+        }
         edit.insert(entry("b", 1));
     });
     pool.insert(entry("c", 1));
     pool.insert(entry("idle", 0));
-    let picked: Vec<_> = (0..7)
-        .map(|_| answer(balance.clone().oneshot(())))
-        .collect();
-    assert_eq!(picked.concat(), "aabacaa");
+    let order: String = (0..7).map(|_| next(&selector)).collect();
+    assert_eq!(order, "aabacaa");
 }
 
 #[test]

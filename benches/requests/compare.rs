@@ -14,7 +14,7 @@ use super::services::NoOp;
 use super::theirs::{bare, behind_buffer, peak_ewma, pending_requests};
 
 /// How many requests are under way at once where one Buffer serves many.
-const TASKS: u64 = 64;
+const TASKS: u64 = 16;
 
 /// The cases of one picker at every size, in the order of the rows.
 struct Compared {
@@ -47,7 +47,7 @@ pub(crate) fn compare(plan: &Plan, targets: &mut Vec<Target>) {
     let what = format!("{name} against tower's Balance behind Buffer, least of all sizes");
     targets.push(Target::at_least(8.0, over(&sampled.buffer), "x", &what));
     let what = format!("{name}, {} backends", at(first));
-    let nanos = sampled.ours[first].median();
+    let nanos = sampled.ours[first].undisturbed();
     targets.push(Target::at_most(80.0, nanos, "ns", &what).goal());
     let what = format!("{name}, allocations for one request, most of all sizes");
     targets.push(Target::at_most(0.0, sampled.allocations, "", &what));
@@ -57,13 +57,13 @@ pub(crate) fn compare(plan: &Plan, targets: &mut Vec<Target>) {
 
     let time = side_by_side(plan, Algorithm::LeastResponseTime, "PeakEwma", peak_ewma);
     let what = format!("{}, {} backends", Algorithm::LeastResponseTime, at(first));
-    let nanos = time.ours[first].median();
+    let nanos = time.ours[first].undisturbed();
     targets.push(Target::at_most(150.0, nanos, "ns", &what).goal());
 
     let exact = Algorithm::ExactLeastRequests;
     let size = plan.against[2];
     let case = clone_and_call(balance(exact, size, Weights::Equal, &NoOp));
-    let nanos = interleave(&mut [case], &plan.effort)[0].median();
+    let nanos = interleave(&mut [case], &plan.effort)[0].undisturbed();
     let what = format!("{exact}, {} backends", thousands(size));
     targets.push(Target::at_most(250.0, nanos, "ns", &what).goal());
 }
@@ -76,7 +76,7 @@ where
     S::Metric: Debug,
 {
     let ours = |size| clone_and_call(balance(algorithm, size, Weights::Equal, &NoOp));
-    let kinds: [Box<dyn Fn(usize) -> Case<'static>>; 4] = [
+    let kinds: [Box<dyn Fn(usize) -> Case>; 4] = [
         Box::new(ours),
         Box::new(move |size| bare(size, service)),
         Box::new(move |size| behind_buffer(size, service, 1)),
@@ -111,7 +111,7 @@ where
     ];
     for kind in 0..kinds.len() {
         let row = &samples[kind];
-        let nanos = row.iter().map(|one| figure(one.median()));
+        let nanos = row.iter().map(|one| figure(one.undisturbed()));
         table.row(&names[kind], nanos.chain([ratio(allocations[kind])]));
         if kind > 0 {
             let over = row.iter().zip(&samples[0]);

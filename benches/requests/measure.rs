@@ -4,21 +4,25 @@ use std::time::{Duration, Instant};
 
 /// How much time is spent on a figure.
 pub(crate) struct Effort {
-    /// How long one batch of a case takes, about.
+    /// How long one batch of a case takes, about: short, so that some are not interrupted.
     pub(crate) batch: Duration,
     pub(crate) rounds: usize,
 }
 
+/// In each round a case runs so many batches.
+pub(crate) const BATCHES: usize = 8;
+
 /// One thing to measure: how to do it n times.
-pub(crate) struct Case<'a> {
-    run: Box<dyn FnMut(u64) + 'a>,
+pub(crate) struct Case {
+    run: Box<dyn FnMut(u64)>,
 }
 
-/// Nanoseconds for one time, in each round.
+/// Nanoseconds for one time, in each batch or round.
+#[derive(Default)]
 pub(crate) struct Samples(Vec<f64>);
 
-impl<'a> Case<'a> {
-    pub(crate) fn new(run: impl FnMut(u64) + 'a) -> Self {
+impl Case {
+    pub(crate) fn new(run: impl FnMut(u64) + 'static) -> Self {
         Self { run: Box::new(run) }
     }
 
@@ -30,9 +34,15 @@ impl<'a> Case<'a> {
         info.count_total as f64 / TIMES as f64
     }
 
-    fn time(&mut self, times: u64) -> f64 {
-        // What a case leaves in the caches is pushed out by those that run before its next turn.
-        (self.run)(times / 8);
+    /// Returns what one time takes, in nanoseconds.
+    fn round(&mut self, times: u64) -> f64 {
+        // Those that ran since its last turn have pushed its data out of the caches.
+        (self.run)(times);
+        let batches = (0..BATCHES).map(|_| self.batch(times));
+        batches.collect::<Samples>().undisturbed()
+    }
+
+    fn batch(&mut self, times: u64) -> f64 {
         let start = Instant::now();
         (self.run)(times);
         start.elapsed().as_nanos() as f64 / times as f64
@@ -40,12 +50,15 @@ impl<'a> Case<'a> {
 
     /// Returns how many times fill a batch.
     fn fill(&mut self, batch: Duration) -> u64 {
+        // Some do all their building at the first request.
+        (self.run)(1);
+        let batch = batch.as_nanos() as f64;
         let mut times = 1;
         loop {
-            let nanos = self.time(times) * times as f64;
-            let batch = batch.as_nanos() as f64;
-            if nanos * 4.0 > batch {
-                return ((times as f64 * batch / nanos) as u64).max(1);
+            // A pause that the system makes looks like a slow case; it does not come three times.
+            let quickest = (0..3).map(|_| self.batch(times)).fold(f64::MAX, f64::min);
+            if quickest * times as f64 * 4.0 > batch {
+                return ((batch / quickest) as u64).max(1);
             }
             times *= 4;
         }
@@ -53,17 +66,36 @@ impl<'a> Case<'a> {
 }
 
 impl Samples {
-    pub(crate) fn median(&self) -> f64 {
-        let mut sorted = self.0.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted[sorted.len() / 2]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The lower quartile: what it takes when nothing else gets in the way, and without luck. Not a
+    /// number if there are none.
+    pub(crate) fn undisturbed(&self) -> f64 {
+        let sorted = self.sorted();
+        sorted.get(sorted.len() / 4).copied().unwrap_or(f64::NAN)
     }
 
     /// Returns how many times longer these took than `other`, which was measured in the same
     /// rounds: the median of the rounds' ratios, so that what slowed a whole round does not count.
     pub(crate) fn over(&self, other: &Self) -> f64 {
         let pairs = self.0.iter().zip(&other.0);
-        Self(pairs.map(|(mine, its)| mine / its).collect()).median()
+        let ratios: Self = pairs.map(|(mine, its)| mine / its).collect();
+        let sorted = ratios.sorted();
+        sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    fn sorted(&self) -> Vec<f64> {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted
+    }
+}
+
+impl Extend<f64> for Samples {
+    fn extend<I: IntoIterator<Item = f64>>(&mut self, nanos: I) {
+        self.0.extend(nanos);
     }
 }
 
@@ -74,8 +106,8 @@ impl FromIterator<f64> for Samples {
 }
 
 /// Measures all cases in turn (A B C, A B C, ...), so that noise from outside meets them alike.
-pub(crate) fn interleave(cases: &mut [Case<'_>], effort: &Effort) -> Vec<Samples> {
-    let mut samples: Vec<_> = cases.iter().map(|_| Samples(Vec::new())).collect();
+pub(crate) fn interleave(cases: &mut [Case], effort: &Effort) -> Vec<Samples> {
+    let mut samples: Vec<_> = cases.iter().map(|_| Samples::default()).collect();
     // The counter of allocations costs something for each of them, and only the peer allocates.
     allocation_counter::opt_out(|| {
         let times: Vec<u64> = cases
@@ -84,7 +116,7 @@ pub(crate) fn interleave(cases: &mut [Case<'_>], effort: &Effort) -> Vec<Samples
             .collect();
         for _ in 0..effort.rounds {
             for ((case, &times), samples) in cases.iter_mut().zip(&times).zip(&mut samples) {
-                samples.0.push(case.time(times));
+                samples.0.push(case.round(times));
             }
         }
     });

@@ -33,7 +33,7 @@ pub(crate) fn id(backend: usize) -> Arc<str> {
     format!("10.0.{}.{}:8080", backend / 256, backend % 256).into()
 }
 
-pub(crate) fn pool<T: Clone>(size: usize, weights: Weights, value: &T) -> Pool<T> {
+fn pool<T: Clone>(size: usize, weights: Weights, value: &T) -> Pool<T> {
     let backend = |n| Backend::new(id(n), value.clone()).weight(weights.of(n));
     (0..size).map(backend).collect()
 }
@@ -68,7 +68,7 @@ where
 }
 
 /// Requests through a balance.
-pub(crate) fn clone_and_call<T>(balance: Balance<T, u64>) -> Case<'static>
+pub(crate) fn clone_and_call<T>(balance: Balance<T, u64>) -> Case
 where
     T: Service<u64> + Clone + 'static,
     T::Error: Into<tower::BoxError>,
@@ -77,7 +77,7 @@ where
 }
 
 /// Picks from the pool's own set, by a picker that was prepared for it.
-pub(crate) fn picks<T>(algorithm: Algorithm, balance: Balance<T, u64>) -> Case<'static>
+pub(crate) fn picks<T>(algorithm: Algorithm, balance: Balance<T, u64>) -> Case
 where
     T: Clone + Send + Sync + 'static,
 {

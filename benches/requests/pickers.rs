@@ -43,7 +43,7 @@ fn table(
     plan: &Plan,
     title: &str,
     weights: Weights,
-    case: fn(Algorithm, Balance<NoOp, u64>) -> Case<'static>,
+    case: fn(Algorithm, Balance<NoOp, u64>) -> Case,
 ) {
     let columns = plan.sizes.map(thousands);
     let mut table = Table::new(title, columns.into_iter().chain(["allocations".to_owned()]));
@@ -58,7 +58,7 @@ fn table(
     let of_one = plan.sizes.len();
     let rows = samples.chunks(of_one).zip(cases.chunks_mut(of_one));
     for (algorithm, (samples, cases)) in Algorithm::ALL.iter().zip(rows) {
-        let nanos = samples.iter().map(|one| figure(one.median()));
+        let nanos = samples.iter().map(|one| figure(one.undisturbed()));
         let allocations = cases.iter_mut().map(Case::allocations).fold(0.0, f64::max);
         table.row(algorithm.name(), nanos.chain([ratio(allocations)]));
     }

@@ -44,12 +44,12 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:32}", "")?;
+        write!(f, "{:36}", "")?;
         for column in &self.columns {
             write!(f, " {column:>11}")?;
         }
         for (name, figures) in &self.rows {
-            write!(f, "\n{name:32}")?;
+            write!(f, "\n{name:36}")?;
             for figure in figures {
                 write!(f, " {figure:>11}")?;
             }
@@ -89,7 +89,11 @@ impl fmt::Display for Target {
             Bound::AtLeast(bound) => ("least", bound, self.figure >= bound),
         };
         let kind = if self.goal { "goal" } else { "target" };
-        let verdict = if met { "met" } else { "missed" };
+        let verdict = match met {
+            _ if self.figure.is_nan() => "not measured",
+            true => "met",
+            false => "missed",
+        };
         write!(f, "{:66} {:>9.2} {:2}", self.what, self.figure, self.unit)?;
         write!(f, "  {kind:>6}: at {most:5} {bound:>5}  {verdict}")
     }
@@ -105,11 +109,17 @@ pub(crate) fn thousands(n: usize) -> String {
 
 /// Writes a duration in nanoseconds, or another figure of that size.
 pub(crate) fn figure(nanos: f64) -> String {
-    let decimals = usize::from(nanos < 100.0);
-    format!("{nanos:.decimals$}")
+    rounded(nanos, usize::from(nanos < 100.0))
 }
 
 /// Writes a ratio, or another small figure.
 pub(crate) fn ratio(ratio: f64) -> String {
-    format!("{ratio:.2}")
+    rounded(ratio, 2)
+}
+
+fn rounded(figure: f64, decimals: usize) -> String {
+    if figure.is_nan() {
+        return "-".to_owned();
+    }
+    format!("{figure:.decimals$}")
 }

@@ -34,7 +34,7 @@ pub(crate) fn peak_ewma() -> PeakEwma<NoOp> {
 }
 
 /// Requests through one instance, by its only owner: it is not `Clone`.
-pub(crate) fn bare<S>(size: usize, service: fn() -> S) -> Case<'static>
+pub(crate) fn bare<S>(size: usize, service: fn() -> S) -> Case
 where
     S: Service<u64, Response = u64> + Load + 'static,
     S::Error: Into<tower::BoxError>,
@@ -59,7 +59,7 @@ where
 ///
 /// Clients and worker take turns on a current-thread runtime. The clients are spawned, since that spares them the wake-ups
 /// through the operating system that `block_on` itself would need.
-pub(crate) fn behind_buffer<S>(size: usize, service: fn() -> S, tasks: u64) -> Case<'static>
+pub(crate) fn behind_buffer<S>(size: usize, service: fn() -> S, tasks: u64) -> Case
 where
     S: Service<u64, Response = u64> + Load + Send + 'static,
     S::Error: Into<tower::BoxError> + Send + Sync,

@@ -1,9 +1,9 @@
 /// Names one membership of one backend: it stays the same while the backend is a member, and is
 /// never given to another.
 ///
-/// A handle has a *slot*, a small number below the largest count that the pool ever had, so that a
-/// picker can keep what it learns in a plain table. A slot is used again once its backend has left;
-/// the whole handle is not, so compare handles before you believe what stands in the table.
+/// A handle has a *slot*, a small number, so that a picker can keep what it learns in a plain
+/// table. Slots of backends that have left are used again before new ones are. The whole handle is
+/// not, so compare handles before you believe what stands in the table.
 ///
 /// # Examples
 ///

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use crate::random::below;
+use crate::random::{below, mix};
 use crate::time::now;
 
 /// What a pick may use besides the set and the request: the time, chance, and which attempt it is.
@@ -40,7 +40,7 @@ impl Context {
 
     /// Sets the random source's seed.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.random = Some(fastrand::Rng::with_seed(seed));
+        self.random = Some(fastrand::Rng::with_seed(mix(seed)));
         self
     }
 

@@ -35,7 +35,7 @@ impl Random {
 impl<Req: ?Sized> Picker<Req> for Random {
     fn pick(&self, set: &dyn BackendSet, _request: &Req, cx: &mut Context) -> Option<usize> {
         let rank = cx.random_below(set.len());
-        if set.weight(rank) > 0 {
+        if rank < set.len() && set.weight(rank) > 0 {
             return Some(rank);
         }
         evenly(set, cx.random())

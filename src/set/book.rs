@@ -24,13 +24,21 @@ pub(super) struct Book<T> {
 }
 
 /// The operations of one edit, under way.
-struct Draft {
+struct Draft<T> {
     changes: Changes,
-    /// Something that a reader can see is different.
-    dirty: bool,
+    /// Members that may differ from those of the last snapshot.
+    touched: Vec<u32>,
     joined: Vec<u32>,
     /// Not given out again before the edit ends, so that a slot stands for one member throughout.
     freed: Vec<u32>,
+    replaced: Vec<Replaced<T>>,
+}
+
+/// What an edit took out of the book, to be dropped by the caller without the lock: a value's
+/// `Drop` may want the pool.
+pub(super) enum Replaced<T> {
+    Value { _old: T },
+    Member { _old: Member<T> },
 }
 
 impl<T: Clone> Book<T> {
@@ -63,12 +71,21 @@ impl<T: Clone> Book<T> {
 
     /// Applies the operations in their order. The new snapshot, if a reader could tell it from the
     /// old one, is then in [`snapshot`](Self::snapshot).
-    pub(super) fn apply(&mut self, ops: Vec<Op<T>>) -> Changes {
+    pub(super) fn apply(&mut self, ops: Vec<Op<T>>) -> (Changes, Vec<Replaced<T>>) {
+        // A value's `Clone` is somebody else's code, and may panic.
+        let book = RepairOnPanic(self);
+        let done = book.0.apply_all(ops);
+        std::mem::forget(book);
+        done
+    }
+
+    fn apply_all(&mut self, ops: Vec<Op<T>>) -> (Changes, Vec<Replaced<T>>) {
         let mut draft = Draft {
             changes: Changes::default(),
-            dirty: false,
+            touched: Vec::new(),
             joined: Vec::new(),
             freed: Vec::new(),
+            replaced: Vec::new(),
         };
         let mut order = None;
         for op in ops {
@@ -91,9 +108,11 @@ impl<T: Clone> Book<T> {
         self.settle(order, draft)
     }
 
-    fn settle(&mut self, order: Option<Vec<u32>>, draft: Draft) -> Changes {
-        let mut dirty = draft.dirty;
+    fn settle(&mut self, order: Option<Vec<u32>>, draft: Draft<T>) -> (Changes, Vec<Replaced<T>>) {
+        let mut changes = draft.changes;
+        let mut reordered = false;
         if order.is_some() || !draft.joined.is_empty() || !draft.freed.is_empty() {
+            let listed = order.is_some();
             let mut order = order.unwrap_or_else(|| {
                 let mut order = self.order.to_vec();
                 order.extend(draft.joined);
@@ -102,14 +121,24 @@ impl<T: Clone> Book<T> {
             order.retain(|&slot| self.members.get(slot as usize).is_some());
             if order[..] != self.order[..] {
                 self.order = order.into();
-                dirty = true;
+                reordered = true;
+                changes.reordered = listed;
             }
         }
         self.free.extend(draft.freed);
-        if dirty {
+        if reordered || draft.touched.iter().any(|&slot| self.differs(slot)) {
             self.renew();
         }
-        draft.changes
+        (changes, draft.replaced)
+    }
+
+    /// Whether a reader could tell the member from the one that was published last.
+    fn differs(&self, slot: u32) -> bool {
+        let published = self.snapshot.members.get(slot as usize);
+        match (published, self.members.get(slot as usize)) {
+            (Some(old), Some(new)) => !new.looks_like(old),
+            (old, new) => old.is_some() != new.is_some(),
+        }
     }
 
     /// Keeps an index of the members by load from now on.
@@ -142,7 +171,7 @@ impl<T: Clone> Book<T> {
         &mut self,
         wish: Wish<T>,
         same: Option<fn(&T, &T) -> bool>,
-        draft: &mut Draft,
+        draft: &mut Draft<T>,
     ) -> Option<u32> {
         let Some(&slot) = self.slots.get(&wish.id) else {
             return self.join(wish, draft);
@@ -158,14 +187,16 @@ impl<T: Clone> Book<T> {
         let member = self.members.get_mut(slot as usize)?;
         member.settings = wish.settings;
         if let Some(value) = value {
-            member.value = value;
+            let old = std::mem::replace(&mut member.value, value);
+            member.values += 1;
+            draft.replaced.push(Replaced::Value { _old: old });
         }
         draft.changes.updated += 1;
-        draft.dirty = true;
+        draft.touched.push(slot);
         Some(slot)
     }
 
-    fn join(&mut self, wish: Wish<T>, draft: &mut Draft) -> Option<u32> {
+    fn join(&mut self, wish: Wish<T>, draft: &mut Draft<T>) -> Option<u32> {
         let value = wish.value?;
         let slot = self.free.pop().unwrap_or_else(|| {
             self.width += 1;
@@ -178,6 +209,7 @@ impl<T: Clone> Book<T> {
             value,
             settings: wish.settings,
             drained: false,
+            values: 0,
         };
         if let Some(index) = &mut self.index {
             member.live.index(index.place(slot as usize));
@@ -186,27 +218,37 @@ impl<T: Clone> Book<T> {
         self.slots.insert(wish.id, slot);
         draft.joined.push(slot);
         draft.changes.inserted += 1;
-        draft.dirty = true;
+        draft.touched.push(slot);
         Some(slot)
     }
 
-    fn remove(&mut self, id: &str, draft: &mut Draft) {
-        if let Some(slot) = self.slots.remove(id) {
-            if let Some(member) = self.members.replace(slot as usize, None) {
-                member.live.unindex();
-            }
-            draft.freed.push(slot);
-            draft.changes.removed += 1;
-            draft.dirty = true;
+    fn remove(&mut self, id: &str, draft: &mut Draft<T>) {
+        let Some(&slot) = self.slots.get(id) else {
+            return;
+        };
+        if let Some(member) = self.members.replace(slot as usize, None) {
+            member.live.unindex();
+            draft.replaced.push(Replaced::Member { _old: member });
         }
+        self.slots.remove(id);
+        draft.freed.push(slot);
+        draft.changes.removed += 1;
+        draft.touched.push(slot);
     }
 
-    fn alter(&mut self, id: &str, draft: &mut Draft, change: impl FnOnce(&mut Member<T>) -> bool) {
-        let slot = self.slots.get(id);
-        if let Some(member) = slot.and_then(|&slot| self.members.get_mut(slot as usize)) {
+    fn alter(
+        &mut self,
+        id: &str,
+        draft: &mut Draft<T>,
+        change: impl FnOnce(&mut Member<T>) -> bool,
+    ) {
+        let Some(&slot) = self.slots.get(id) else {
+            return;
+        };
+        if let Some(member) = self.members.get_mut(slot as usize) {
             if change(member) {
                 draft.changes.updated += 1;
-                draft.dirty = true;
+                draft.touched.push(slot);
             } else {
                 draft.changes.unchanged += 1;
             }
@@ -218,7 +260,7 @@ impl<T: Clone> Book<T> {
         &mut self,
         wishes: Vec<Wish<T>>,
         same: fn(&T, &T) -> bool,
-        draft: &mut Draft,
+        draft: &mut Draft<T>,
     ) -> Vec<u32> {
         let mut order = Vec::with_capacity(wishes.len());
         let mut listed = vec![false; self.width as usize + wishes.len()];
@@ -239,5 +281,31 @@ impl<T: Clone> Book<T> {
             self.remove(&id, draft);
         }
         order
+    }
+}
+
+/// Makes the book whole again when an edit is cut short: the members are what counts, and the rest
+/// is derived from them. What the edit had done by then stays, and is published with the next one.
+struct RepairOnPanic<'a, T: Clone>(&'a mut Book<T>);
+
+impl<T: Clone> Drop for RepairOnPanic<'_, T> {
+    fn drop(&mut self) {
+        let book = &mut *self.0;
+        let member = |slot: u32| Some((slot, book.members.get(slot as usize)?));
+        let members = || (0..book.width).filter_map(member);
+        let slots: HashMap<_, _> = members()
+            .map(|(slot, member)| (Arc::clone(member.live.shared_id()), slot))
+            .collect();
+        let mut order = book.order.to_vec();
+        order.retain(|&slot| member(slot).is_some());
+        order.extend(
+            members()
+                .map(|(slot, _)| slot)
+                .filter(|slot| !book.order.contains(slot)),
+        );
+        let free = (0..book.width)
+            .filter(|&slot| member(slot).is_none())
+            .collect();
+        (book.slots, book.order, book.free) = (slots, order.into(), free);
     }
 }

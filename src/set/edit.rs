@@ -45,13 +45,14 @@ pub(super) struct Wish<T> {
 
 /// What a change to a [`Pool`](crate::Pool) did, counted in backends.
 ///
-/// When [`any`](Self::any) is false nothing was published.
+/// When [`any`](Self::any) is false nothing was published. (Nor is it when an edit undid what it did itself.)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     pub(super) inserted: usize,
     pub(super) updated: usize,
     pub(super) removed: usize,
     pub(super) unchanged: usize,
+    pub(super) reordered: bool,
 }
 
 impl<T> Edit<T> {
@@ -112,9 +113,9 @@ impl Changes {
         self.unchanged
     }
 
-    /// Returns whether any backend joined, left or changed.
+    /// Returns whether any backend joined, left, changed, or changed its place in the order.
     pub fn any(self) -> bool {
-        self.inserted + self.updated + self.removed > 0
+        self.inserted + self.updated + self.removed > 0 || self.reordered
     }
 
     /// Returns whether any member was named at all.

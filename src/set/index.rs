@@ -9,7 +9,11 @@ use crate::random::below;
 pub(super) struct Index(Vec<Arc<Levels>>);
 
 /// The eligible slots as bits, for an index to look at no others.
-pub(super) struct Mask(Box<[u64]>);
+pub(super) struct Mask {
+    words: Box<[u64]>,
+    /// One more than the highest slot.
+    slots: usize,
+}
 
 impl Index {
     /// Where the backend with this slot has its bits.
@@ -20,21 +24,46 @@ impl Index {
         Place::new(Arc::clone(&self.0[slot / PIECE]), slot)
     }
 
-    /// Finds a slot among those with the fewest requests in flight. `None` if none has fewer than 15, or if
-    /// changes under way hide them all.
+    /// Finds a slot among those with the fewest requests in flight, each with the same chance.
+    /// `None` if none has fewer than 15, or if changes under way hide them all.
     ///
-    /// The search begins at the 64 slots around a random one, and takes a random one of
-    /// the first that it finds together, so that all that tie have about the same chance.
+    /// A few slots are tried at random first: while many share the lowest count, that finds one at
+    /// once. Otherwise those that do are counted, and one of them is taken.
     pub(super) fn least(&self, mask: &Mask, random: u64) -> Option<usize> {
-        let words = mask.0.len();
-        let begin = below(random, mask.slots() as u64) as usize / 64;
+        const TRIES: u32 = 4;
         for level in 0..LEVELS - 1 {
-            for word in (begin..words).chain(0..begin) {
-                let levels = self.0.get(word * 64 / PIECE)?;
-                let bits = levels.word(level, word) & mask.0[word];
-                if bits != 0 {
-                    return Some(word * 64 + any_bit(bits, random as u32));
+            let bits = |word: usize| {
+                let levels = self.0.get(word * 64 / PIECE);
+                levels.map_or(0, |levels| levels.word(level, word) & mask.words[word])
+            };
+            let mut random = random;
+            for _ in 0..TRIES {
+                let slot = below(random, mask.slots as u64) as usize;
+                if bits(slot / 64) & (1 << (slot % 64)) != 0 {
+                    return Some(slot);
                 }
+                random = random.rotate_left(16);
+            }
+            // Zero more often than not, which is quicker to see than to count.
+            let count = |bits: u64| {
+                if bits == 0 {
+                    0
+                } else {
+                    u64::from(bits.count_ones())
+                }
+            };
+            let total = (0..mask.words.len()).map(|word| count(bits(word))).sum();
+            let mut skip = below(random, total);
+            for word in 0..mask.words.len() {
+                let mut bits = bits(word);
+                let here = count(bits);
+                if skip < here {
+                    for _ in 0..skip {
+                        bits &= bits - 1;
+                    }
+                    return Some(word * 64 + bits.trailing_zeros() as usize);
+                }
+                skip -= here;
             }
         }
         None
@@ -44,32 +73,17 @@ impl Index {
 impl Mask {
     pub(super) fn of(slots: impl Iterator<Item = usize>) -> Self {
         let mut words = Vec::new();
+        let mut end = 0;
         for slot in slots {
-            if words.len() <= slot / 64 {
-                words.resize(slot / 64 + 1, 0);
+            end = end.max(slot + 1);
+            if words.len() < end.div_ceil(64) {
+                words.resize(end.div_ceil(64), 0);
             }
             words[slot / 64] |= 1 << (slot % 64);
         }
-        Self(words.into_boxed_slice())
+        Self {
+            words: words.into_boxed_slice(),
+            slots: end,
+        }
     }
-
-    /// One more than the highest slot.
-    fn slots(&self) -> usize {
-        let last = self
-            .0
-            .last()
-            .map_or(0, |word| 64 - word.leading_zeros() as usize);
-        self.0.len().saturating_sub(1) * 64 + last
-    }
-}
-
-/// The position of a random one among the bits that are set.
-fn any_bit(bits: u64, random: u32) -> usize {
-    let mut skip = (u64::from(random) * u64::from(bits.count_ones())) >> 32;
-    let mut bits = bits;
-    while skip > 0 {
-        bits &= bits - 1;
-        skip -= 1;
-    }
-    bits.trailing_zeros() as usize
 }

@@ -63,7 +63,7 @@ impl<'a> Masked<'a> {
             if out > rank {
                 break;
             }
-            rank += 1;
+            rank = rank.saturating_add(1);
         }
         rank
     }

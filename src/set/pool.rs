@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -167,13 +168,22 @@ impl<T: Clone> Pool<T> {
     ) -> Changes {
         let mut wishes = Vec::new();
         let mut described = Vec::new();
+        let mut places = HashMap::new();
         for backend in backends {
-            wishes.push(Wish {
+            let wish = Wish {
                 id: backend.id,
                 settings: backend.settings,
                 value: None,
-            });
-            described.push(Some(backend.value));
+            };
+            // Of duplicates the last wins, in the place of the first, and one value is made.
+            if let Some(&at) = places.get(&wish.id) {
+                wishes[at] = wish;
+                described[at] = Some(backend.value);
+            } else {
+                places.insert(Arc::clone(&wish.id), wishes.len());
+                wishes.push(wish);
+                described.push(Some(backend.value));
+            }
         }
         // A value that was made for an id that someone else inserted meanwhile is dropped.
         let keep_known: fn(&T, &T) -> bool = |_, _| true;
@@ -184,7 +194,7 @@ impl<T: Clone> Pool<T> {
                 .collect();
             if missing.is_empty() {
                 let before = Arc::clone(book.snapshot());
-                let changes = book.apply(vec![Op::ReplaceAll(wishes, keep_known)]);
+                let (changes, _replaced) = book.apply(vec![Op::ReplaceAll(wishes, keep_known)]);
                 self.publish(&before, book);
                 return changes;
             }
@@ -262,7 +272,8 @@ impl<T: Clone> Pool<T> {
     fn apply(&self, ops: Vec<Op<T>>) -> Changes {
         let mut book = self.book();
         let before = Arc::clone(book.snapshot());
-        let changes = book.apply(ops);
+        // Dropped when this returns, without the lock.
+        let (changes, _replaced) = book.apply(ops);
         self.publish(&before, book);
         changes
     }
@@ -323,7 +334,7 @@ impl<T> WeakPool<T> {
     }
 }
 
-/// A panic elsewhere (in a value's `Clone`, say) leaves the book usable: each step keeps it whole.
+/// A panic elsewhere (in a value's `Clone`, say) leaves the book usable: it is made whole again.
 fn lock<V: ?Sized>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,6 +12,8 @@ pub(crate) struct Member<T> {
     pub(crate) value: T,
     pub(super) settings: Settings,
     pub(super) drained: bool,
+    /// How often the value was replaced, since values cannot be compared.
+    pub(super) values: u32,
 }
 
 /// What a pool published: immutable, but for the live parts that it leads to.
@@ -46,6 +48,13 @@ impl<T> Member<T> {
         }
     }
 
+    pub(super) fn looks_like(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.live, &other.live)
+            && self.settings == other.settings
+            && self.drained == other.drained
+            && self.values == other.values
+    }
+
     pub(super) fn info(&self, now: Instant) -> BackendInfo {
         BackendInfo {
             id: Arc::clone(self.live.shared_id()),
@@ -65,6 +74,7 @@ impl<T: Clone> Clone for Member<T> {
             value: self.value.clone(),
             settings: self.settings.clone(),
             drained: self.drained,
+            values: self.values,
         }
     }
 }
