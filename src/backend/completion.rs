@@ -27,16 +27,12 @@ use crate::time::{now, since_epoch};
 #[must_use = "dropping it ends the request as cancelled"]
 pub struct Completion {
     live: Arc<Live>,
-    watch: Option<Watch>,
     observer: Option<Arc<dyn Observer>>,
-    outcome: Option<Outcome>,
-}
-
-/// The time side of a request, for those who asked for it.
-struct Watch {
-    /// In nanoseconds, as all that is done with it wants it.
+    /// In nanoseconds, if it is measured.
     since: u64,
-    headed: bool,
+    /// Measured, and the head has not arrived.
+    waiting: bool,
+    outcome: Option<Outcome>,
 }
 
 impl Completion {
@@ -46,22 +42,23 @@ impl Completion {
         live.enter();
         Self {
             live: Arc::clone(live),
-            watch: None,
             observer: None,
+            since: 0,
+            waiting: false,
             outcome: None,
         }
     }
 
     /// Measures its latency, and tells `observer` of its steps.
+    #[inline]
     pub(crate) fn watched(mut self, now: Instant, observer: Option<Arc<dyn Observer>>) -> Self {
-        let since = since_epoch(now);
-        self.live.await_head(since);
-        self.watch = Some(Watch {
-            since,
-            headed: false,
-        });
+        self.since = since_epoch(now);
+        self.live.await_head(self.since);
+        self.waiting = true;
         self.observer = observer;
-        self.tell(now, Event::Dispatched);
+        if let Some(observer) = &self.observer {
+            tell(&**observer, &self.live, now, Event::Dispatched);
+        }
         self
     }
 
@@ -77,6 +74,7 @@ impl Completion {
 
     /// Notes that the response head has arrived and looks good. This is what latency measures.
     /// The outcome is known when the response has ended.
+    #[inline]
     pub fn head(&mut self) {
         self.note_head(Outcome::Success);
     }
@@ -91,41 +89,66 @@ impl Completion {
     }
 
     /// Ends the request. Without a [`head`](Self::head) before, latency is measured up to now.
+    #[inline]
     pub fn finish(mut self, outcome: Outcome) {
         self.outcome.get_or_insert(outcome);
     }
 
+    #[inline]
     fn note_head(&mut self, outcome: Outcome) {
-        let Some(watch) = &mut self.watch else { return };
-        if std::mem::replace(&mut watch.headed, true) {
-            return;
+        if std::mem::take(&mut self.waiting) {
+            note_head(&self.live, self.since, outcome, self.observer.as_deref());
         }
-        let now = now();
-        let latency = self.live.end_await(watch.since, outcome, since_epoch(now));
-        self.tell(now, Event::Head { latency, outcome });
     }
+}
 
-    fn tell(&self, at: Instant, event: Event) {
-        if let Some(observer) = &self.observer {
-            observer.observe(self.live.handle(), &Observation::new(at, event));
-        }
+// Free functions that take what they need: a method would keep the whole completion in memory, and
+// off the registers, on the path of each request.
+
+fn note_head(live: &Live, since: u64, outcome: Outcome, observer: Option<&dyn Observer>) {
+    let now = now();
+    let latency = live.end_await(since, outcome, since_epoch(now));
+    if let Some(observer) = observer {
+        tell(observer, live, now, Event::Head { latency, outcome });
     }
+}
+
+#[cold]
+fn note_end(
+    live: &Live,
+    since: u64,
+    waiting: bool,
+    outcome: Outcome,
+    observer: Option<&dyn Observer>,
+) {
+    let now = now();
+    let end = since_epoch(now);
+    let duration = Duration::from_nanos(end.saturating_sub(since));
+    if waiting {
+        live.end_await(since, outcome, end);
+    }
+    if let Some(observer) = observer {
+        tell(observer, live, now, Event::Ended { duration, outcome });
+    }
+}
+
+#[inline(never)]
+fn tell(observer: &dyn Observer, live: &Live, at: Instant, event: Event) {
+    observer.observe(live.handle(), &Observation::new(at, event));
 }
 
 impl Drop for Completion {
     #[inline]
     fn drop(&mut self) {
-        if let Some(watch) = &self.watch {
+        if self.waiting || self.observer.is_some() {
             let outcome = self.outcome.unwrap_or(Outcome::Cancelled);
-            if !watch.headed || self.observer.is_some() {
-                let now = now();
-                let nanoseconds = since_epoch(now);
-                let duration = Duration::from_nanos(nanoseconds.saturating_sub(watch.since));
-                if !watch.headed {
-                    self.live.end_await(watch.since, outcome, nanoseconds);
-                }
-                self.tell(now, Event::Ended { duration, outcome });
-            }
+            note_end(
+                &self.live,
+                self.since,
+                self.waiting,
+                outcome,
+                self.observer.as_deref(),
+            );
         }
         // Last, so that a picker never sees the room before it sees what the request has shown.
         self.live.leave();

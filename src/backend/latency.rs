@@ -105,15 +105,15 @@ impl Average {
         Some(average * remaining(last, tick(now), settings))
     }
 
-    /// Takes one request's end into account.
+    /// Takes one request's end into account; `latency` is in nanoseconds.
     pub(super) fn record(
         &self,
-        latency: Duration,
+        latency: u64,
         outcome: Outcome,
         now: u64,
         settings: LatencySettings,
     ) {
-        let seconds = latency.as_secs_f32();
+        let seconds = latency as f32 * 1e-9;
         let sample = match outcome {
             Outcome::Success | Outcome::Cancelled => seconds,
             Outcome::Failure(_) | Outcome::Rejected => seconds.max(settings.penalty),
@@ -148,15 +148,15 @@ fn tick(now: u64) -> u32 {
 }
 
 /// The share of an average's weight that is left at `now`.
+#[inline]
 fn remaining(last: u32, now: u32, settings: LatencySettings) -> f32 {
     // Another thread's sample can be a tick ahead of this one's clock.
     let ticks = now.wrapping_sub(last).cast_signed().max(0);
-    let elapsed = ticks as f32 * (1 << 20) as f32 * 1e-9;
-    if elapsed == 0.0 {
-        1.0
-    } else {
-        (-elapsed / settings.decay).exp()
+    if ticks == 0 {
+        return 1.0;
     }
+    let elapsed = ticks as f32 * (1 << 20) as f32 * 1e-9;
+    (-elapsed / settings.decay).exp()
 }
 
 fn pack(seconds: f32, tick: u32) -> u64 {
@@ -231,7 +231,7 @@ mod tests {
     fn after(samples: &[(u64, f32, Outcome)]) -> Average {
         let average = Average::new();
         for &(at, seconds, outcome) in samples {
-            let latency = Duration::from_secs_f32(seconds);
+            let latency = (seconds * 1e9) as u64;
             average.record(
                 latency,
                 outcome,

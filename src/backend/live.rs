@@ -125,9 +125,9 @@ impl Live {
     /// Ends it; returns how long it took.
     #[inline]
     pub(super) fn end_await(&self, since: u64, outcome: Outcome, now: u64) -> Duration {
-        let latency = Duration::from_nanos(now.saturating_sub(since));
+        let latency = now.saturating_sub(since);
         self.average.record(latency, outcome, now, self.latency);
         self.waiting.leave(since);
-        latency
+        Duration::from_nanos(latency)
     }
 }

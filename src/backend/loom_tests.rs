@@ -2,7 +2,6 @@
 //! `RUSTFLAGS="--cfg evenkeel_loom" cargo test --no-default-features --lib loom_tests`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use loom::thread;
 
@@ -85,13 +84,8 @@ fn no_sample_is_lost_when_two_arrive_at_once() {
     loom::model(|| {
         let average = Arc::new(Average::new());
         let settings = LatencySettings::new();
-        let record = move |average: &Average, seconds| {
-            average.record(
-                Duration::from_secs(seconds),
-                Outcome::Success,
-                1 << 40,
-                settings,
-            );
+        let record = move |average: &Average, seconds: u64| {
+            average.record(seconds * 1_000_000_000, Outcome::Success, 1 << 40, settings);
         };
         let other = {
             let average = Arc::clone(&average);

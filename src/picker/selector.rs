@@ -36,12 +36,17 @@ pub struct Selector<T, Req: ?Sized> {
 /// What all clones of a selector or a balance share. `N` is told of each change.
 pub(crate) struct Core<T, Req: ?Sized, N> {
     pool: Pool<T>,
-    view: ArcSwap<View<T, Req>>,
+    view: Apart<ArcSwap<View<T, Req>>>,
     writer: Mutex<Writer<T, Req>>,
     on_change: N,
     /// With a seed, picks are repeatable: each draws from a generator seeded by the next number.
     seed: OnceLock<AtomicU64>,
 }
+
+/// On cache lines of its own. Every request reads the view; its neighbour in memory would be the reference count, which
+/// every request writes.
+#[repr(align(128))]
+struct Apart<V>(V);
 
 /// Who has to know that there is a new set or picker.
 pub(crate) trait OnChange: Send + Sync {
@@ -118,7 +123,7 @@ where
     pub(crate) fn new(pool: Pool<T>, picker: Arc<dyn Picker<Req>>, on_change: N) -> Arc<Self> {
         keep_what_it_needs(&pool, &*picker);
         let core = Arc::new(Self {
-            view: ArcSwap::from_pointee(View::new(pool.snapshot(), picker, 0)),
+            view: Apart(ArcSwap::from_pointee(View::new(pool.snapshot(), picker, 0))),
             pool,
             writer: Mutex::new(Writer {
                 epoch: 0,
@@ -154,13 +159,13 @@ where
     fn install(&self, view: View<T, Req>) -> bool {
         let old = {
             let _one_at_a_time = self.writer();
-            let current = self.view.load();
+            let current = self.view.0.load();
             let stale = view.snapshot.version() < current.snapshot.version();
             if view.epoch < current.epoch || stale {
                 return view.epoch <= current.epoch;
             }
             drop(current);
-            self.view.swap(Arc::new(view))
+            self.view.0.swap(Arc::new(view))
         };
         self.on_change.changed();
         self.retire(old);
@@ -192,7 +197,7 @@ where
 {
     fn publish(&self, snapshot: &Arc<Snapshot<T>>) {
         loop {
-            let current = self.view.load_full();
+            let current = self.view.0.load_full();
             if snapshot.version() <= current.snapshot.version() {
                 return;
             }
@@ -212,7 +217,7 @@ impl<T, Req: ?Sized, N> Core<T, Req, N> {
 
     #[inline]
     pub(crate) fn view(&self) -> arc_swap::Guard<Arc<View<T, Req>>> {
-        self.view.load()
+        self.view.0.load()
     }
 
     #[cfg(feature = "tower")]

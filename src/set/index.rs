@@ -33,8 +33,11 @@ impl Index {
         const TRIES: u32 = 4;
         for level in 0..LEVELS - 1 {
             let bits = |word: usize| {
-                let levels = self.0.get(word * 64 / PIECE);
-                levels.map_or(0, |levels| levels.word(level, word) & mask.words[word])
+                let (levels, eligible) = (self.0.get(word * 64 / PIECE), mask.words.get(word));
+                match (levels, eligible) {
+                    (Some(levels), Some(eligible)) => levels.word(level, word) & eligible,
+                    _ => 0,
+                }
             };
             let mut random = random;
             for _ in 0..TRIES {
