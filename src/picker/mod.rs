@@ -44,6 +44,7 @@
 
 mod algorithm;
 mod context;
+mod cycle;
 mod exact_least_requests;
 mod least_requests;
 mod least_response_time;
