@@ -33,24 +33,36 @@ impl Cycle {
             .fold(0, |divisor, &(_, weight)| gcd(divisor, weight));
         let sum: u64 = backends.iter().map(|&(_, weight)| weight).sum();
         if sum <= LONGEST * divisor {
-            return Self::new(nginx(backends, divisor), Shared::new(&[], sum), start);
+            return Self::new(nginx(backends, divisor), Shared::new(&[], sum).0, start);
         }
         // Weights and steps both fit 32 bits, so their products fit.
         let length = LONGEST + backends.len() as u64;
-        let wholes = backends
-            .iter()
-            .map(|&(slot, weight)| (slot, length * weight / sum));
-        let mut items: Vec<(u32, u64)> = wholes.filter(|&(_, steps)| steps > 0).collect();
-        let fractions: Vec<(u32, u64)> = backends
-            .iter()
-            .map(|&(slot, weight)| (slot, length * weight % sum))
-            .filter(|&(_, fraction)| fraction > 0)
-            .collect();
-        let shared = Shared::new(&fractions, sum);
-        if shared.len() > 0 {
-            items.push((SHARED, shared.len()));
+        let mut steps = Vec::with_capacity(length as usize);
+        let mut fractions = Vec::with_capacity(backends.len());
+        for &(slot, weight) in backends {
+            let (wholes, fraction) = (length * weight / sum, length * weight % sum);
+            steps.extend((0..wholes).map(|nth| Step {
+                from: nth * sum / weight,
+                by: ((nth + 1) * sum).div_ceil(weight),
+                whose: slot,
+            }));
+            if fraction > 0 {
+                let from = wholes * sum / weight;
+                fractions.push(Fraction {
+                    from,
+                    slot,
+                    fraction,
+                });
+            }
         }
-        Self::new(spread(&items, length), shared, start)
+        fractions.sort_unstable_by_key(|fraction| fraction.from);
+        let (shared, froms) = Shared::new(&fractions, sum);
+        steps.extend((0..).zip(froms).map(|(number, from)| Step {
+            from,
+            by: length,
+            whose: SHARED | number,
+        }));
+        Self::new(spread(steps), shared, start)
     }
 
     fn new(steps: Box<[u32]>, shared: Shared, start: u64) -> Self {
@@ -99,49 +111,57 @@ fn nginx(backends: &[(u32, u64)], divisor: u64) -> Box<[u32]> {
         .collect()
 }
 
-/// Spreads items over a cycle, each with a number of steps, that add up to its length.
+/// One step that is to be given: not before `from`, and before `by`.
+struct Step {
+    from: u64,
+    by: u64,
+    whose: u32,
+}
+
+/// What is left of a backend's steps when its whole ones are given, due from that moment on.
+struct Fraction {
+    from: u64,
+    slot: u32,
+    fraction: u64,
+}
+
+/// Gives the steps of a cycle: of those that may be given, always the one whose time runs out first.
 ///
-/// The j-th step of an item with m of them may be given from `j × length / m` on, and has to be by
-/// `(j + 1) × length / m`. Of those that may, the one whose time runs out first gets the next. On one
-/// processor that meets all of them (Baruah et al., *Proportionate Progress*, 1996), so an item is always
-/// less than one step from its ideal. The steps of `SHARED` are numbered.
-fn spread(items: &[(u32, u64)], length: u64) -> Box<[u32]> {
-    let mut waiting = BinaryHeap::new();
+/// The j-th of a backend's steps may be given from `j × sum / weight` on, and has to be by
+/// `(j + 1) × sum / weight`. One that goes by the earliest deadline meets them all (Baruah et al., *Proportionate
+/// Progress*, 1996), so a backend is always less than one step from its ideal. What its fraction is worth
+/// comes last, and fills what the others leave free.
+fn spread(mut steps: Vec<Step>) -> Box<[u32]> {
+    steps.sort_by_key(|step| step.from);
+    let mut waiting = steps.iter().peekable();
     let mut ready = BinaryHeap::new();
-    for item in 0..items.len() {
-        waiting.push(Reverse((0, item, 0)));
-    }
-    (0..length)
-        .map_while(|step| {
-            while let Some(&Reverse((from, item, nth))) = waiting.peek() {
-                if from > step {
-                    break;
-                }
-                waiting.pop();
-                let by = ((nth + 1) * length).div_ceil(items[item].1);
-                ready.push(Reverse((by, item, nth)));
+    (0..steps.len() as u64)
+        .map_while(|now| {
+            while let Some(step) = waiting.next_if(|step| step.from <= now || ready.is_empty()) {
+                ready.push(Reverse((step.by, step.whose)));
             }
-            let Reverse((_, item, nth)) = ready.pop()?;
-            let (slot, steps) = items[item];
-            if nth + 1 < steps {
-                waiting.push(Reverse(((nth + 1) * length / steps, item, nth + 1)));
-            }
-            Some(if slot == SHARED {
-                SHARED | nth as u32
-            } else {
-                slot
-            })
+            ready.pop().map(|Reverse((_, whose))| whose)
         })
         .collect()
 }
 
 impl Shared {
-    /// Lays fractions of `whole` end to end, and cuts them into steps.
-    fn new(fractions: &[(u32, u64)], whole: u64) -> Self {
+    /// Lays fractions of `whole` end to end, and cuts them into steps; returns also from when on
+    /// each step is due.
+    fn new(fractions: &[Fraction], whole: u64) -> (Self, Vec<u64>) {
         let mut begins = vec![0];
+        let mut froms = Vec::new();
         let mut pieces = Vec::with_capacity(fractions.len());
         let mut end = 0;
-        for &(slot, fraction) in fractions {
+        for &Fraction {
+            from,
+            slot,
+            fraction,
+        } in fractions
+        {
+            if froms.len() < begins.len() {
+                froms.push(from);
+            }
             end += fraction;
             if end < whole {
                 pieces.push((end, slot));
@@ -151,17 +171,15 @@ impl Shared {
             begins.push(pieces.len() as u32);
             end -= whole;
             if end > 0 {
+                froms.push(from);
                 pieces.push((end, slot));
             }
         }
-        Self {
+        let shared = Self {
             begins: begins.into_boxed_slice(),
             pieces: pieces.into_boxed_slice(),
-        }
-    }
-
-    fn len(&self) -> u64 {
-        self.begins.len() as u64 - 1
+        };
+        (shared, froms)
     }
 
     /// Whose turn it is in a shared step that has been given `count` times before.

@@ -4,6 +4,7 @@
 
 mod interleaving;
 mod membership;
+mod misbehaving;
 mod publishing;
 mod threads;
 
