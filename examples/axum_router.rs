@@ -1,8 +1,8 @@
 //! Behind an axum router: requests that no route takes go to one of several replicas of another
 //! router, in this process.
 //!
-//! Replicas are worth having where each has something of its own that only one request at a time can
-//! use well: a database connection, a model, a device. A request counts as in flight until its
+//! Replicas are worth having where each has something of its own that only one request at a time
+//! can use well: a database connection, a model, a device. A request counts as in flight until its
 //! response body has ended, so a replica that still sends one is left alone while others are idle.
 //!
 //! ```text

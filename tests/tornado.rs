@@ -1,7 +1,9 @@
-//! Real servers: Tornado, behind `BalanceLayer` in this process and behind the example `reverse_proxy`.
+//! Real servers: Tornado, behind `BalanceLayer` in this process and behind the example
+//! `reverse_proxy`.
 //!
-//! The servers run in a virtual environment that the first test makes under the target directory. Where Python or the
-//! package index is missing, the tests say `skipped` and why; with `CI` set they fail.
+//! The servers run in a virtual environment that the first test makes under the target directory.
+//! Where Python or the package index is missing, the tests say `skipped` and why; with `CI` set
+//! they fail.
 
 #![cfg(feature = "http")]
 

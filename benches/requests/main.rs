@@ -16,11 +16,11 @@
 //! | `compare` | tower's p2c `Balance`: alone, and behind the `Buffer` that it needs to be shared |
 //!
 //! The machine may be shared with others, so a part is measured in short batches and interleaved
-//! rounds. A figure is the lower quartile of its rounds, a ratio the median of the ratios within each round.
-//! At the end stand the project's targets; a missed one does not fail the run.
+//! rounds. A figure is the lower quartile of its rounds, a ratio the median of the ratios within
+//! each round. At the end stand the project's targets; a missed one does not fail the run.
 //!
-//! Without `--bench` (which `cargo bench` passes, and `cargo test --benches` does not) it only tries
-//! that everything runs.
+//! Without `--bench` (which `cargo bench` passes, and `cargo test --benches` does not) it only
+//! tries that everything runs.
 
 mod changes;
 mod compare;

@@ -57,8 +57,8 @@ where
 
 /// Requests of `tasks` tasks at once through a `Buffer`, by which it can be shared.
 ///
-/// Clients and worker take turns on a current-thread runtime. The clients are spawned, since that spares them the wake-ups
-/// through the operating system that `block_on` itself would need.
+/// Clients and worker take turns on a current-thread runtime. The clients are spawned, since that
+/// spares them the wake-ups through the operating system that `block_on` itself would need.
 pub(crate) fn behind_buffer<S>(size: usize, service: fn() -> S, tasks: u64) -> Case
 where
     S: Service<u64, Response = u64> + Load + Send + 'static,

@@ -26,8 +26,8 @@ pub(crate) fn to_backend<B>(mut request: Request<B>, client: IpAddr) -> Request<
     // HTTP/1.0 is between client and proxy only.
     *request.version_mut() = Version::HTTP_11;
     if request.uri().authority().is_some() {
-        // A name in the request line is to be believed over the header (RFC 9112, section 3.2.2). The balance
-        // makes a new header of it.
+        // A name in the request line is to be believed over the header (RFC 9112, section 3.2.2).
+        // The balance makes a new header of it.
         request.headers_mut().remove(HOST);
     }
     let headers = request.headers_mut();

@@ -1,14 +1,16 @@
-//! A reverse proxy for HTTP/1.1: hyper's server in front, `BalanceLayer` around hyper-util's client behind.
+//! A reverse proxy for HTTP/1.1: hyper's server in front, `BalanceLayer` around hyper-util's client
+//! behind.
 //!
-//! Without arguments it shows what the algorithms do. It starts three small backends of its own, one of them
-//! slow, sends itself traffic under each algorithm, and prints a table:
+//! Without arguments it shows what the algorithms do. It starts three small backends of its own,
+//! one of them slow, sends itself traffic under each algorithm, and prints a table:
 //!
 //! ```text
 //! cargo run --release --example reverse_proxy
 //! ```
 //!
-//! With backends it is a proxy in front of them. Bodies stream both ways, `Host` is kept, and `X-Real-IP` and
-//! `X-Forwarded-For` say who asked. What it does not do: TLS, HTTP/2, and upgrades such as WebSocket.
+//! With backends it is a proxy in front of them. Bodies stream both ways, `Host` is kept, and
+//! `X-Real-IP` and `X-Forwarded-For` say who asked. What it does not do: TLS, HTTP/2, and upgrades
+//! such as WebSocket.
 //!
 //! ```text
 //! cargo run --release --example reverse_proxy -- \

@@ -75,7 +75,8 @@ where
                 continue;
             }
         };
-        // The pieces of a streamed body should leave as they come. If this fails, so will the connection.
+        // The pieces of a streamed body should leave as they come. If this fails, so will the
+        // connection.
         let _ = stream.set_nodelay(true);
 
         let service = ServiceBuilder::new()

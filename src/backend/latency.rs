@@ -16,8 +16,8 @@
 //! again, instead of being shunned for ever.
 //!
 //! *Outcomes*: a failed or rejected request counts as a sample of at least the penalty, so that a
-//! backend that fails fast never looks fast. A cancelled one says only that the answer would have taken longer:
-//! it can raise the average, not lower it.
+//! backend that fails fast never looks fast. A cancelled one says only that the answer would have
+//! taken longer: it can raise the average, not lower it.
 //!
 //! *Outstanding requests* count as soon as their mean age exceeds the average, so that a backend
 //! that hangs looks slower by the moment.
@@ -174,7 +174,8 @@ fn unpack(word: u64) -> Option<(f32, u32)> {
 /// Sum of the start times and count in one word: 44 bits of sum in units of 2^14 ns above, modulo
 /// 2^44, and 20 bits of count below. The total age is `count × now − sum` in the same arithmetic,
 /// right up to nine years of it and a million requests at once. What one step adds, its counterpart
-/// takes off again, so it is right after any number of them. `Relaxed` is enough: the word is all that there is.
+/// takes off again, so it is right after any number of them. `Relaxed` is enough: the word is all
+/// that there is.
 #[derive(Debug)]
 pub(super) struct Waiting(AtomicU64);
 

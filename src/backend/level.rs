@@ -3,10 +3,11 @@
 //!
 //! # Algorithm
 //!
-//! 4,096 backends share a [`Levels`]: for each of the counts 0 to 14, and for "15 or more", one
-//! bit for each backend. A backend whose count goes from a to b toggles its bit in both levels with
-//! an atomic XOR. Toggles commute, so whatever the order in which the two halves of concurrent transitions arrive,
-//! the bits are right once all have arrived; in between a reader may find a backend at two levels or none.
+//! 4,096 backends share a [`Levels`]: for each of the counts 0 to 14, and for "15 or more", one bit
+//! for each backend. A backend whose count goes from a to b toggles its bit in both levels with an
+//! atomic XOR. Toggles commute, so whatever the order in which the two halves of concurrent
+//! transitions arrive, the bits are right once all have arrived; in between a reader may find a
+//! backend at two levels or none.
 //!
 //! Joining and leaving are toggles too. What makes them safe beside running transitions is that the
 //! count and "is indexed" are one word: the atomic step that sets or clears the flag tells the
@@ -39,7 +40,8 @@ impl Levels {
         })))
     }
 
-    /// The bits of 64 backends at one level. `Relaxed`: loads are hints; a picker checks what it finds.
+    /// The bits of 64 backends at one level. `Relaxed`: loads are hints; a picker checks what it
+    /// finds.
     pub(crate) fn word(&self, level: usize, word: usize) -> u64 {
         self.0[level][word % WORDS].load(Ordering::Relaxed)
     }

@@ -87,7 +87,8 @@ impl Live {
             Some(age) => average.max(age),
             None => average,
         };
-        // By way of whole nanoseconds, which is faster than from seconds and cannot fail: the cast saturates.
+        // By way of whole nanoseconds, which is faster than from seconds and cannot fail: the cast
+        // saturates.
         Some(Duration::from_nanos((seconds * 1e9) as u64))
     }
 }

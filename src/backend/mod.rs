@@ -2,8 +2,8 @@
 //!
 //! [`Backend`] is what you hand to a [`Pool`](crate::Pool): an id that stays the same for as long
 //! as the member does, a value (a service, an address, anything), and settings. From then on the
-//! pool keeps the live part for it: requests in flight, latency, state. [`BackendInfo`] is a look at
-//! all of that at one moment.
+//! pool keeps the live part for it: requests in flight, latency, state. [`BackendInfo`] is a look
+//! at all of that at one moment.
 
 mod completion;
 mod handle;
@@ -60,8 +60,9 @@ pub struct Backend<T> {
 
 /// What a backend's value has to be to serve many threads: `Clone + Send + Sync + 'static`.
 ///
-/// One clone is made for each attempt. hyper-util's client, reqwest's, tonic's channels, axum's routers and
-/// tower's `BoxCloneSyncService` all qualify. Implemented for whatever qualifies; there is nothing to write.
+/// One clone is made for each attempt. hyper-util's client, reqwest's, tonic's channels, axum's
+/// routers and tower's `BoxCloneSyncService` all qualify. Implemented for whatever qualifies; there
+/// is nothing to write.
 ///
 /// # Examples
 ///
@@ -118,7 +119,8 @@ impl<T> Backend<T> {
 
     /// Sets the priority, the failover tier: 0, the default, is used first.
     ///
-    /// Shown to pickers and in [`Pool::list`](crate::Pool::list). It does not decide eligibility by itself yet.
+    /// Shown to pickers and in [`Pool::list`](crate::Pool::list). It does not decide eligibility by
+    /// itself yet.
     pub fn priority(mut self, priority: u32) -> Self {
         self.settings.label(|labels| labels.priority = priority);
         self
@@ -126,7 +128,8 @@ impl<T> Backend<T> {
 
     /// Sets the zone, the locality it runs in.
     ///
-    /// Shown to pickers and in [`Pool::list`](crate::Pool::list). It does not decide eligibility by itself yet.
+    /// Shown to pickers and in [`Pool::list`](crate::Pool::list). It does not decide eligibility by
+    /// itself yet.
     pub fn zone(mut self, zone: impl Into<Arc<str>>) -> Self {
         let zone = Some(zone.into());
         self.settings.label(|labels| labels.zone = zone);

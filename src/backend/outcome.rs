@@ -41,9 +41,10 @@ impl Outcome {
 impl Failure {
     /// Sorts an error by what it, or the first cause of it that is known, says.
     ///
-    /// Known are [`io::Error`] (refused, unreachable, address not available: [`Connect`](Failure::Connect);
-    /// timed out: [`Timeout`](Failure::Timeout)), and, with the feature `tower`, the time-outs of tokio and of this crate's
-    /// dependencies. The rest is [`Other`](Failure::Other).
+    /// Known are [`io::Error`] (refused, unreachable, address not available:
+    /// [`Connect`](Failure::Connect); timed out: [`Timeout`](Failure::Timeout)), and, with the
+    /// feature `tower`, the time-outs of tokio and of this crate's dependencies. The rest is
+    /// [`Other`](Failure::Other).
     ///
     /// # Examples
     ///

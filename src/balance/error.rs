@@ -36,7 +36,8 @@ pub enum Error {
     /// No backend was eligible, or the picker wanted none, for as long as the request could wait.
     #[error("no backend to send the request to: {0}")]
     NoBackend(NoBackend),
-    /// Backends were picked, but none of them took the request for as long as it could wait. It never left.
+    /// Backends were picked, but none of them took the request for as long as it could wait. It
+    /// never left.
     #[error("no backend took the request within {}: {}", Seconds(*waited), List(passed_over))]
     Unavailable {
         /// Which backends were picked and why they were passed over.
@@ -128,8 +129,8 @@ impl Error {
 
     /// Returns what kind of failure it was, if a backend is to blame.
     ///
-    /// For [`Unavailable`](Error::Unavailable) it is [`Connect`](Failure::Connect) if any of those passed over failed:
-    /// the request never left.
+    /// For [`Unavailable`](Error::Unavailable) it is [`Connect`](Failure::Connect) if any of those
+    /// passed over failed: the request never left.
     pub fn failure(&self) -> Option<Failure> {
         match self {
             Self::NoBackend(_) => None,

@@ -16,8 +16,8 @@ use crate::backend::{Completion, Failure, Outcome};
 pin_project! {
     /// The response of a [`Balance`](super::Balance).
     ///
-    /// Usually the backend has been called before this is polled for the first time, and all that is
-    /// left is its response. Otherwise this waits for a backend first.
+    /// Usually the backend has been called before this is polled for the first time, and all that
+    /// is left is its response. Otherwise this waits for a backend first.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<T, Req, R, K>
     where

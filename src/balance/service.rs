@@ -41,14 +41,14 @@ pub(crate) use short_ways_in;
 /// its state; a clone costs one reference count, so it can be made for each request.
 ///
 /// The other two parameters are seldom written: `R` says how a backend's value becomes a service
-/// ([`Direct`]: it is one), `K` how long a request counts as in flight ([`OnResponse`]: until there is a response). For
-/// HTTP, [`count_to_body_end`](Self::count_to_body_end) changes the latter.
+/// ([`Direct`]: it is one), `K` how long a request counts as in flight ([`OnResponse`]: until there
+/// is a response). For HTTP, [`count_to_body_end`](Self::count_to_body_end) changes the latter.
 ///
 /// # Readiness
 ///
-/// `poll_ready` is always ready and reserves nothing. A request that finds no ready backend waits in
-/// its future, for [`max_wait`](Self::max_wait) at most. So tower's `LoadShed` around a balance never sheds: set `max_wait` to
-/// zero instead.
+/// `poll_ready` is always ready and reserves nothing. A request that finds no ready backend waits
+/// in its future, for [`max_wait`](Self::max_wait) at most. So tower's `LoadShed` around a balance
+/// never sheds: set `max_wait` to zero instead.
 ///
 /// # Cancel safety
 ///
@@ -56,8 +56,8 @@ pub(crate) use short_ways_in;
 ///
 /// # Errors
 ///
-/// Those of [`Error`]. Nothing waits for ever: an empty pool, only drained backends, and services that
-/// never become ready end in an error that says so.
+/// Those of [`Error`]. Nothing waits for ever: an empty pool, only drained backends, and services
+/// that never become ready end in an error that says so.
 ///
 /// # Panics
 ///
@@ -127,7 +127,8 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
     }
 
     /// Sets how long a request may wait for a backend that takes it: while the pool is empty or
-    /// nothing in it is eligible, and while all services are pending. Default 1 s. With zero it fails at once.
+    /// nothing in it is eligible, and while all services are pending. Default 1 s. With zero it
+    /// fails at once.
     #[must_use]
     pub fn max_wait(mut self, max_wait: Duration) -> Self {
         self.max_wait = max_wait;

@@ -18,8 +18,9 @@ use crate::set::{BackendSet, Masked};
 /// A request for which the first pick did not do.
 ///
 /// It picks again among the backends that it has not asked, until one is ready or all are passed
-/// over. Then it waits: for any of those that are pending, for a change of the set or the picker, or for the time to
-/// run out. All that it waits for wakes it, so it needs no other request to get on.
+/// over. Then it waits: for any of those that are pending, for a change of the set or the picker,
+/// or for the time to run out. All that it waits for wakes it, so it needs no other request to get
+/// on.
 pub(super) struct Waiting<T, Req, R: Route<T, Req>> {
     shared: Arc<Shared<T, Req>>,
     route: R,
@@ -102,8 +103,8 @@ where
                     }));
                 }
                 Round::Pending => None,
-                // Those that failed said so for good, and a picker's word is final; waiting helps only where
-                // nothing is eligible yet.
+                // Those that failed said so for good, and a picker's word is final; waiting helps
+                // only where nothing is eligible yet.
                 Round::Exhausted(cause @ Some(Cause::Empty | Cause::AllOut(..)))
                     if self.asked.is_empty() =>
                 {

@@ -19,14 +19,15 @@ use super::Backoff;
 /// A service that is made when it is first needed, once for all who need it at the same time.
 ///
 /// Clones share what was made. When its `poll_ready` fails it is dropped and made anew. When making
-/// fails, the next try waits for the [`Backoff`]; until then this is not ready, with the error of the last try.
+/// fails, the next try waits for the [`Backoff`]; until then this is not ready, with the error of
+/// the last try.
 ///
 /// Made by [`Connect::to`](super::Connect::to) or [`Pool::connected`](crate::Pool::connected).
 ///
 /// # Cancel safety
 ///
-/// On a tokio runtime the making goes on by itself, whoever gives up waiting for it, and stops when the last clone is
-/// dropped. Elsewhere those who wait for it drive it.
+/// On a tokio runtime the making goes on by itself, whoever gives up waiting for it, and stops when
+/// the last clone is dropped. Elsewhere those who wait for it drive it.
 pub struct Connected<S> {
     inner: Arc<Inner<S>>,
     /// What this clone is about to call, and what it was cloned from.
@@ -47,7 +48,8 @@ type Make<S> = Pin<Box<dyn Future<Output = Result<S, BoxError>> + Send>>;
 
 struct Made<S> {
     service: S,
-    /// One that breaks before it was ever ready counts as a failure to make it. `Relaxed`: a flag, and nothing with it.
+    /// One that breaks before it was ever ready counts as a failure to make it. `Relaxed`: a flag,
+    /// and nothing with it.
     was_ready: AtomicBool,
 }
 
@@ -151,7 +153,8 @@ impl<S: Send + Sync + 'static> Inner<S> {
         }
     }
 
-    /// Drops what was made, unless someone else did already. It may be made anew at once only if it ever worked.
+    /// Drops what was made, unless someone else did already. It may be made anew at once only if it
+    /// ever worked.
     fn broken(&self, made: &Arc<Made<S>>, error: BoxError) -> Result<(), ConnectError> {
         let mut state = self.state();
         let current = self.made.compare_and_swap(made, None);

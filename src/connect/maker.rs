@@ -15,7 +15,8 @@ use crate::set::Pool;
 ///
 /// # Examples
 ///
-/// A pool that follows a list of addresses. A connection is made for each new one when it is first used:
+/// A pool that follows a list of addresses. A connection is made for each new one when it is first
+/// used:
 ///
 /// ```
 /// use evenkeel::connect::Connect;

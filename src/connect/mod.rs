@@ -1,8 +1,9 @@
 //! A service for each address, made when it is first needed, and made anew when it breaks.
 //!
-//! [`Connected`] is the value of such a backend; [`Pool::connected`](crate::Pool::connected) makes a pool of them.
-//! What the maker makes has to be `Clone`: an HTTP/2 connection, a tonic channel, an in-process
-//! service. An HTTP/1 connection is not; for it use [`BalanceLayer`](crate::http::BalanceLayer) around hyper-util's client, which pools connections.
+//! [`Connected`] is the value of such a backend; [`Pool::connected`](crate::Pool::connected) makes
+//! a pool of them. What the maker makes has to be `Clone`: an HTTP/2 connection, a tonic channel,
+//! an in-process service. An HTTP/1 connection is not; for it use
+//! [`BalanceLayer`](crate::http::BalanceLayer) around hyper-util's client, which pools connections.
 //!
 //! ```text
 //!            first request            made

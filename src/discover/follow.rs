@@ -27,8 +27,8 @@ pub enum Ended {
 ///
 /// The insertion of a live key replaces its service and keeps its statistics. Returns why it ended.
 ///
-/// The pool is held weakly: when all others have dropped it, this ends with the source's next change, or at once if it
-/// was [spawned](super::spawn) and the handle is dropped.
+/// The pool is held weakly: when all others have dropped it, this ends with the source's next
+/// change, or at once if it was [spawned](super::spawn) and the handle is dropped.
 ///
 /// # Cancel safety
 ///
@@ -92,7 +92,8 @@ where
 /// Feeds a pool from a stream of whole sets, each of which replaces the one before; see
 /// [`Pool::replace_all_with`]. Returns why it ended.
 ///
-/// `make` turns what a set says of a new member into its value: for a pool of addresses, the identity. A member that stays keeps its value.
+/// `make` turns what a set says of a new member into its value: for a pool of addresses, the
+/// identity. A member that stays keeps its value.
 ///
 /// An empty set means that there are no members. The pool is held weakly, as in [`follow`].
 ///

@@ -1,8 +1,8 @@
 //! Where members come from, when they are not set by hand.
 //!
-//! [`follow`] feeds a pool from tower's [`Discover`], [`follow_sets`] from a stream of whole sets. Each returns
-//! a future that does the feeding, to await, select or [`spawn`]; nothing in a request's path drives it. The last good set is kept
-//! when a source errs or ends.
+//! [`follow`] feeds a pool from tower's [`Discover`], [`follow_sets`] from a stream of whole sets.
+//! Each returns a future that does the feeding, to await, select or [`spawn`]; nothing in a
+//! request's path drives it. The last good set is kept when a source errs or ends.
 
 mod follow;
 mod spawn;

@@ -204,7 +204,8 @@ impl<B: Body> Body for TrackedBody<B> {
 impl<T, Req, R, K> Balance<T, Req, R, K> {
     /// Counts each request as in flight until its response body has ended; see [`OnBodyEnd`].
     ///
-    /// For HTTP services as backends. Behind a [`BalanceLayer`](super::BalanceLayer) it is so already.
+    /// For HTTP services as backends. Behind a [`BalanceLayer`](super::BalanceLayer) it is so
+    /// already.
     #[must_use]
     pub fn count_to_body_end(self) -> Balance<T, Req, R, OnBodyEnd> {
         self.track(OnBodyEnd::new())

@@ -14,8 +14,9 @@ use crate::set::Pool;
 /// Puts a [`Balance`] over a pool of [`Address`]es around an HTTP client.
 ///
 /// For each request it picks an address, sets it on the request's URI, and calls the client, whose
-/// own connection pool keeps connections to every address. Path, query and an existing `Host` header stay as they are; a request
-/// without one gets the authority of its original URI, so virtual hosts keep working.
+/// own connection pool keeps connections to every address. Path, query and an existing `Host`
+/// header stay as they are; a request without one gets the authority of its original URI, so
+/// virtual hosts keep working.
 ///
 /// Every service that one layer makes shares the picker and its state. `B` is the request's body.
 ///

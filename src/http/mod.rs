@@ -3,18 +3,20 @@
 //!
 //! Two ways in:
 //!
-//! * *Outbound*: [`BalanceLayer`] around any `Service<http::Request<B>>`, such as hyper-util's client. Backends
-//!   are [`Address`]es; the client pools the connections.
+//! * *Outbound*: [`BalanceLayer`] around any `Service<http::Request<B>>`, such as hyper-util's
+//!   client. Backends are [`Address`]es; the client pools the connections.
 //! * *Inbound*: a [`Balance`](crate::Balance) over in-process replicas, or over such a client, made
-//!   infallible by [`into_http_responses`](crate::Balance::into_http_responses), is a fallback service for axum.
+//!   infallible by [`into_http_responses`](crate::Balance::into_http_responses), is a fallback
+//!   service for axum.
 //!
 //! # TLS
 //!
-//! An `https` address goes into the request's URI as it is, so a connector dials it and, by default, verifies its
-//! host as the server's name. When the address is an IP and the certificate names something else, give the address a
-//! [`server_name`](Address::server_name), and the connector a way to find it: with hyper-rustls that is
-//! `HttpsConnectorBuilder::with_server_name_resolver`, whose resolver is handed the URI and can look the
-//! authority up in the pool's list.
+//! An `https` address goes into the request's URI as it is, so a connector dials it and, by
+//! default, verifies its host as the server's name. When the address is an IP and the certificate
+//! names something else, give the address a [`server_name`](Address::server_name), and the
+//! connector a way to find it: with hyper-rustls that is
+//! `HttpsConnectorBuilder::with_server_name_resolver`, whose resolver is handed the URI and can
+//! look the authority up in the pool's list.
 
 mod address;
 mod body;

@@ -31,8 +31,8 @@ use crate::balance::{Balance, Error, OnResponse};
 /// `Retry-After` is set when the backends' back-off tells when it makes sense
 /// ([`Error::retry_after`]), and on any other 503 to what [`retry_after`](Self::retry_after) says.
 ///
-/// The body is the status in plain text: ids of backends are not for clients. Layers that log find the
-/// error with [`error_of`].
+/// The body is the status in plain text: ids of backends are not for clients. Layers that log find
+/// the error with [`error_of`].
 ///
 /// # Examples
 ///

@@ -19,8 +19,8 @@ pub struct Via<C> {
 
 /// A client for one request to one address.
 ///
-/// Sets scheme and authority of the request's URI, and keeps its path and query. Both an origin-form target
-/// (`/path`) and an absolute one (`http://name/path`) will do.
+/// Sets scheme and authority of the request's URI, and keeps its path and query. Both an
+/// origin-form target (`/path`) and an absolute one (`http://name/path`) will do.
 #[derive(Clone, Debug)]
 pub struct Addressed<C> {
     client: C,

@@ -125,12 +125,13 @@ struct Fraction {
     fraction: u64,
 }
 
-/// Gives the steps of a cycle: of those that may be given, always the one whose time runs out first.
+/// Gives the steps of a cycle: of those that may be given, always the one whose time runs out
+/// first.
 ///
-/// The j-th of a backend's steps may be given from `j × sum / weight` on, and has to be by
-/// `(j + 1) × sum / weight`. One that goes by the earliest deadline meets them all (Baruah et al., *Proportionate
-/// Progress*, 1996), so a backend is always less than one step from its ideal. What its fraction is worth
-/// comes last, and fills what the others leave free.
+/// The j-th of a backend's steps may be given from `j × sum / weight` on, and has to be by `(j + 1)
+/// × sum / weight`. One that goes by the earliest deadline meets them all (Baruah et al.,
+/// *Proportionate Progress*, 1996), so a backend is always less than one step from its ideal. What
+/// its fraction is worth comes last, and fills what the others leave free.
 fn spread(mut steps: Vec<Step>) -> Box<[u32]> {
     steps.sort_by_key(|step| step.from);
     let mut waiting = steps.iter().peekable();
@@ -184,10 +185,10 @@ impl Shared {
 
     /// Whose turn it is in a shared step that has been given `count` times before.
     ///
-    /// The pieces are halved until one is left. Of `count` turns, the left half has had the whole part
-    /// of what it is worth: less than one too few, and the right half less than one too many. A
-    /// backend whose fraction is cut has the last piece of one step and the first of the next, so its errors
-    /// work against each other.
+    /// The pieces are halved until one is left. Of `count` turns, the left half has had the whole
+    /// part of what it is worth: less than one too few, and the right half less than one too many.
+    /// A backend whose fraction is cut has the last piece of one step and the first of the next, so
+    /// its errors work against each other.
     fn slot(&self, step: usize, count: u64) -> Option<u32> {
         let (from, to) = (*self.begins.get(step)?, *self.begins.get(step + 1)?);
         let mut pieces = self.pieces.get(from as usize..to as usize)?;

@@ -6,8 +6,8 @@ use crate::set::BackendSet;
 /// # When to use
 ///
 /// When this program sends most of the traffic and the backends are not thousands. With one client
-/// it is close to what a single queue for all backends would give. With many clients each sees only its own share of the
-/// load, and [`LeastRequests`](super::LeastRequests) does as well for less.
+/// it is close to what a single queue for all backends would give. With many clients each sees only
+/// its own share of the load, and [`LeastRequests`](super::LeastRequests) does as well for less.
 ///
 /// As with that, a backend that fails at once has few requests in flight, and draws traffic.
 ///
@@ -17,8 +17,8 @@ use crate::set::BackendSet;
 /// proportion to their weights, so that no one is favoured for its place in the list.
 ///
 /// While weights are equal the pool keeps an index of its backends by load, up to 14 requests in
-/// flight each, and a pick reads one bit for each backend at worst. With
-/// different weights, or when every backend has 15 or more, each pick walks over all backends: O(n).
+/// flight each, and a pick reads one bit for each backend at worst. With different weights, or when
+/// every backend has 15 or more, each pick walks over all backends: O(n).
 ///
 /// A request that is picked for again, because its first backend was not ready, walks as well.
 ///

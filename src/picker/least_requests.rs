@@ -12,15 +12,16 @@ use crate::set::{BackendSet, less_loaded};
 /// The one to begin with. It follows load at once, costs the same for any number of backends, and
 /// does not herd: clients that do not know of each other rarely all pick the same backend.
 ///
-/// Requests in flight alone say nothing of failures: a backend that fails at once has few of them, and
-/// draws traffic. [`LeastResponseTime`](super::LeastResponseTime) sees that.
+/// Requests in flight alone say nothing of failures: a backend that fails at once has few of them,
+/// and draws traffic. [`LeastResponseTime`](super::LeastResponseTime) sees that.
 ///
 /// # Algorithm
 ///
 /// The power of two choices (Mitzenmacher). Two different backends are drawn, each with a chance in
-/// proportion to its weight, and the one with fewer requests in flight *for its weight* is picked; the first drawn
-/// if they tie. Without load, shares are therefore those of the weights. With n large at load ρ = 0.9 the mean response
-/// time is 2.6 service times, against 10 for random picks; three choices give 2.0.
+/// proportion to its weight, and the one with fewer requests in flight *for its weight* is picked;
+/// the first drawn if they tie. Without load, shares are therefore those of the weights. With n
+/// large at load ρ = 0.9 the mean response time is 2.6 service times, against 10 for random picks;
+/// three choices give 2.0.
 ///
 /// O(choices), no shared state, 12 bytes for each backend while weights differ.
 ///

@@ -11,7 +11,8 @@ use crate::set::BackendSet;
 /// # When to use
 ///
 /// When backends differ in speed or slow down at times. Where they are alike,
-/// [`LeastRequests`](super::LeastRequests) is better: a single slow answer weighs on a backend for seconds here.
+/// [`LeastRequests`](super::LeastRequests) is better: a single slow answer weighs on a backend for
+/// seconds here.
 ///
 /// # Algorithm
 ///
@@ -21,10 +22,10 @@ use crate::set::BackendSet;
 /// score = latency × (in flight + 1) / weight
 /// ```
 ///
-/// Latency is that of the pool: a moving average in which peaks count at once, failures
-/// count as slow, and requests that hang count while they hang; see
-/// [`LatencySettings`](crate::backend::LatencySettings). A backend that was never measured is tried with one request at a time, until
-/// its first answer.
+/// Latency is that of the pool: a moving average in which peaks count at once, failures count as
+/// slow, and requests that hang count while they hang; see
+/// [`LatencySettings`](crate::backend::LatencySettings). A backend that was never measured is tried
+/// with one request at a time, until its first answer.
 ///
 /// O(choices), and the recording that [`Needs::LATENCY`](super::Needs::LATENCY) describes.
 ///

@@ -81,15 +81,16 @@ use crate::set::BackendSet;
 /// Chooses one backend of a set for one request.
 ///
 /// One method is enough: [`pick`](Self::pick). It sees the eligible backends only, so health, drain
-/// and retries need no thought. The other methods are optional steps for pickers that build a table or keep
-/// what they learn.
+/// and retries need no thought. The other methods are optional steps for pickers that build a table
+/// or keep what they learn.
 ///
 /// A closure of the same shape as `pick` is a picker too.
 ///
 /// # Rules
 ///
 /// A picker is shared by all threads and called for each request: its own state is atomics or a
-/// table that was [prepared](Self::prepare). It does not wait, and reads no clock but [`Context::now`].
+/// table that was [prepared](Self::prepare). It does not wait, and reads no clock but
+/// [`Context::now`].
 ///
 /// # Examples
 ///
@@ -127,7 +128,8 @@ pub trait Picker<Req: ?Sized>: Send + Sync {
     /// the set that it was built for. `None`, the default, keeps this one. State that should
     /// survive (a counter, statistics) is shared with the new one through an [`Arc`].
     ///
-    /// Without tower, call it yourself after each change; pickers of this crate work without it, only slower.
+    /// Without tower, call it yourself after each change; pickers of this crate work without it,
+    /// only slower.
     fn prepare(&self, update: &Update<'_>) -> Option<Arc<dyn Picker<Req>>> {
         let _ = update;
         None
@@ -139,7 +141,8 @@ pub trait Picker<Req: ?Sized>: Send + Sync {
     /// cancellation included. `backend` can belong to a member that has left since.
     ///
     /// A request reports to the picker that picked for it. If that one was
-    /// [prepared](Self::prepare) and has been replaced since, its successor learns of it only through what the two share.
+    /// [prepared](Self::prepare) and has been replaced since, its successor learns of it only
+    /// through what the two share.
     fn observe(&self, backend: Handle, observation: &Observation) {
         let _ = (backend, observation);
     }

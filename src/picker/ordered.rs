@@ -11,9 +11,9 @@ use crate::set::BackendSet;
 ///
 /// # Algorithm
 ///
-/// In the order of [`Pool::list`](crate::Pool::list), the first backend with fewer than `capacity × weight` requests
-/// in flight. When all are full, the one with the fewest for its weight. Without a capacity the first eligible backend
-/// takes everything.
+/// In the order of [`Pool::list`](crate::Pool::list), the first backend with fewer than `capacity ×
+/// weight` requests in flight. When all are full, the one with the fewest for its weight. Without a
+/// capacity the first eligible backend takes everything.
 ///
 /// O(1) while the first has room, O(n) at worst.
 ///
@@ -39,7 +39,8 @@ impl Ordered {
         Self::default()
     }
 
-    /// Sets how many requests in flight fill a backend, for each unit of its weight. Default: no number does.
+    /// Sets how many requests in flight fill a backend, for each unit of its weight. Default: no
+    /// number does.
     pub fn capacity(mut self, capacity: NonZeroUsize) -> Self {
         self.capacity = Some(capacity);
         self

@@ -6,9 +6,10 @@ use crate::set::BackendSet;
 ///
 /// # When to use
 ///
-/// When nothing is known of loads and no state should be shared. Weights are ignored, except that
-/// 0 is never picked; see [`WeightedRandom`](super::WeightedRandom). With n backends at load ρ, response times are
-/// those of n separate queues, which [`LeastRequests`](super::LeastRequests) shortens several times over.
+/// When nothing is known of loads and no state should be shared. Weights are ignored, except that 0
+/// is never picked; see [`WeightedRandom`](super::WeightedRandom). With n backends at load ρ,
+/// response times are those of n separate queues, which [`LeastRequests`](super::LeastRequests)
+/// shortens several times over.
 ///
 /// O(1), no state.
 ///

@@ -9,15 +9,16 @@ use crate::set::BackendSet;
 /// # When to use
 ///
 /// When requests cost much the same and backends are alike. Weights are ignored, except that 0 is
-/// never picked; see [`WeightedRoundRobin`](super::WeightedRoundRobin). It does not see load: a slow backend gets as
-/// many requests as a fast one, which [`LeastRequests`](super::LeastRequests) avoids.
+/// never picked; see [`WeightedRoundRobin`](super::WeightedRoundRobin). It does not see load: a
+/// slow backend gets as many requests as a fast one, which [`LeastRequests`](super::LeastRequests)
+/// avoids.
 ///
 /// # Algorithm
 ///
 /// One counter, shared by all clones, that starts at a random place and goes on across changes of
-/// the set. So many programs do not start in step, and an update does not send a burst to the first backend. A
-/// pick for another attempt is made at random among the rest: the failed backend's neighbour
-/// does not inherit its share.
+/// the set. So many programs do not start in step, and an update does not send a burst to the first
+/// backend. A pick for another attempt is made at random among the rest: the failed backend's
+/// neighbour does not inherit its share.
 ///
 /// O(1), one atomic addition.
 ///

@@ -64,9 +64,9 @@ impl Sampler {
         }
     }
 
-    /// Draws up to `choices` different backends by weight; returns the best, where `better(a, b)` says that `a` is
-    /// strictly better than `b`. Of equals the first drawn wins, so that without load the
-    /// shares are those of the weights.
+    /// Draws up to `choices` different backends by weight; returns the best, where `better(a, b)`
+    /// says that `a` is strictly better than `b`. Of equals the first drawn wins, so that without
+    /// load the shares are those of the weights.
     pub(super) fn best_of(
         &self,
         choices: usize,

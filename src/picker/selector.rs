@@ -43,8 +43,8 @@ pub(crate) struct Core<T, Req: ?Sized, N> {
     seed: OnceLock<AtomicU64>,
 }
 
-/// On cache lines of its own. Every request reads the view; its neighbour in memory would be the reference count, which
-/// every request writes.
+/// On cache lines of its own. Every request reads the view; its neighbour in memory would be the
+/// reference count, which every request writes.
 #[repr(align(128))]
 struct Apart<V>(V);
 
@@ -87,7 +87,8 @@ where
     }
 
     /// Picks a backend for a request; returns its value, and what counts the request as in flight
-    /// until it is finished or dropped. `None` when no backend is eligible, or the picker wants none.
+    /// until it is finished or dropped. `None` when no backend is eligible, or the picker wants
+    /// none.
     pub fn select(&self, request: &Req) -> Option<(T, Completion)> {
         let mut cx = self.core.context();
         let view = self.core.view();
@@ -101,7 +102,8 @@ where
     }
 
     /// Makes picks repeatable: all random choices of this selector and its clones come from this
-    /// seed. For tests, since it costs a counter that all threads share. Only the first seed counts.
+    /// seed. For tests, since it costs a counter that all threads share. Only the first seed
+    /// counts.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
         self.core.seed(seed);

@@ -77,14 +77,16 @@ pub struct Needs(u8);
 impl Needs {
     /// Nothing but requests in flight.
     pub const NOTHING: Self = Self(0);
-    /// [`BackendSet::latency`]: two readings of the clock and three atomic updates for each request, about 60 ns.
+    /// [`BackendSet::latency`]: two readings of the clock and three atomic updates for each
+    /// request, about 60 ns.
     pub const LATENCY: Self = Self(1);
-    /// [`Picker::observe`](super::Picker::observe): two or three readings of the clock and as many calls for each request.
+    /// [`Picker::observe`](super::Picker::observe): two or three readings of the clock and as many
+    /// calls for each request.
     pub const OBSERVATIONS: Self = Self(2);
 
     /// An index that makes [`BackendSet::least_in_flight`] fast while weights are equal: four
-    /// atomic updates for each request, about 20 ns, and 2 bytes for each backend. The pool keeps it from then on, for
-    /// whoever uses it. Not part of [`all`](Self::all).
+    /// atomic updates for each request, about 20 ns, and 2 bytes for each backend. The pool keeps
+    /// it from then on, for whoever uses it. Not part of [`all`](Self::all).
     pub const LOAD_INDEX: Self = Self(4);
 
     /// Everything that is recorded of requests.

@@ -15,7 +15,8 @@ use crate::set::BackendSet;
 ///
 /// # Algorithm
 ///
-/// Vose's alias method: O(1), 12 bytes for each backend, no shared state. Equal weights need no table.
+/// Vose's alias method: O(1), 12 bytes for each backend, no shared state. Equal weights need no
+/// table.
 ///
 /// # Examples
 ///

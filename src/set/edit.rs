@@ -45,7 +45,8 @@ pub(super) struct Wish<T> {
 
 /// What a change to a [`Pool`](crate::Pool) did, counted in backends.
 ///
-/// When [`any`](Self::any) is false nothing was published. (Nor is it when an edit undid what it did itself.)
+/// When [`any`](Self::any) is false nothing was published. (Nor is it when an edit undid what it
+/// did itself.)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     pub(super) inserted: usize,
@@ -56,7 +57,8 @@ pub struct Changes {
 }
 
 impl<T> Edit<T> {
-    /// Inserts a backend, or updates the one with the same id; see [`Pool::insert`](crate::Pool::insert).
+    /// Inserts a backend, or updates the one with the same id; see
+    /// [`Pool::insert`](crate::Pool::insert).
     pub fn insert(&mut self, backend: Backend<T>) {
         self.ops.push(Op::Put(backend.into()));
     }

@@ -27,9 +27,9 @@ use crate::random::below;
 
 /// The backends that a pick may choose from, as a picker sees them.
 ///
-/// The eligible backends are numbered from 0 to [`len`](Self::len)` - 1`. Such a number is a *rank*, and a
-/// picker answers with one. What is drained, ejected, of weight 0 or already tried by this request
-/// is not in the set at all, so a picker needs no rule for it.
+/// The eligible backends are numbered from 0 to [`len`](Self::len)` - 1`. Such a number is a
+/// *rank*, and a picker answers with one. What is drained, ejected, of weight 0 or already tried by
+/// this request is not in the set at all, so a picker needs no rule for it.
 ///
 /// Only [`len`](Self::len) and [`id`](Self::id) must be written; the rest has a default that means
 /// "nothing known". A rank that is out of range gives such a default too; it never panics in the
@@ -38,8 +38,9 @@ use crate::random::below;
 /// # Ranks, slots, handles
 ///
 /// A rank is good for one pick. To remember a backend from one pick to the next, use its
-/// [`handle`](Self::handle). Its slot leads back to the rank with [`rank_of`](Self::rank_of), which is how tables
-/// that were [prepared](crate::Picker::prepare) for all members step over those that are out.
+/// [`handle`](Self::handle). Its slot leads back to the rank with [`rank_of`](Self::rank_of), which
+/// is how tables that were [prepared](crate::Picker::prepare) for all members step over those that
+/// are out.
 ///
 /// # Examples
 ///

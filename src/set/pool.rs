@@ -22,15 +22,15 @@ use crate::time::now;
 ///
 /// # Duplicates and weights
 ///
-/// An id that is inserted twice, or stands twice in a list, is one member: the last one wins, in the place of the first.
-/// Weights are any `u32`, relative to each other; sums never overflow. A
-/// backend of weight 0 gets no new requests, like a drained one. When all have weight 0, none
-/// is eligible, and requests fail with an error that says so.
+/// An id that is inserted twice, or stands twice in a list, is one member: the last one wins, in
+/// the place of the first. Weights are any `u32`, relative to each other; sums never overflow. A
+/// backend of weight 0 gets no new requests, like a drained one. When all have weight 0, none is
+/// eligible, and requests fail with an error that says so.
 ///
 /// # Cost
 ///
-/// One change copies 128 members and writes 4 to 8 bytes for each of the others. Reading costs nothing more
-/// for having many members.
+/// One change copies 128 members and writes 4 to 8 bytes for each of the others. Reading costs
+/// nothing more for having many members.
 ///
 /// # Examples
 ///
@@ -140,8 +140,8 @@ impl<T: Clone> Pool<T> {
         self.apply(vec![Op::ReplaceAll(wishes, T::eq)])
     }
 
-    /// Makes the members equal to the list, order included, and makes values for new ones only: a member that stays
-    /// keeps its value, whatever the list describes.
+    /// Makes the members equal to the list, order included, and makes values for new ones only: a
+    /// member that stays keeps its value, whatever the list describes.
     ///
     /// `make` runs without any lock.
     ///

@@ -44,8 +44,8 @@ fn a_change_that_panics_leaves_the_pool_as_it_was() {
 #[test]
 fn an_edit_that_panics_half_way_loses_no_backend_and_counts_none_twice() {
     let (pool, broken) = fragile();
-    // The pool keeps members in pieces of 128. So the new one gets a piece of its own, and it is the
-    // removal that copies.
+    // The pool keeps members in pieces of 128. So the new one gets a piece of its own, and it is
+    // the removal that copies.
     let many = (0..125).map(|n| Backend::new(n.to_string(), Fragile(Arc::clone(&broken))));
     pool.edit(|edit| many.for_each(|backend| edit.insert(backend)));
     broken.store(true, Ordering::Relaxed);

@@ -62,8 +62,8 @@ pub(crate) fn server_of<B>(response: &Response<B>) -> String {
     name.to_str().expect("a name").to_owned()
 }
 
-/// Returns how many of so many requests a, b and c answered. Each client sends its next request when the last is
-/// answered, until all are sent.
+/// Returns how many of so many requests a, b and c answered. Each client sends its next request
+/// when the last is answered, until all are sent.
 pub(crate) async fn counts(requests: usize, clients: usize, ask: Ask) -> [usize; 3] {
     let sent = Arc::new(AtomicUsize::new(0));
     let mut running = JoinSet::new();

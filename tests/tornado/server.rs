@@ -18,12 +18,12 @@ pub(crate) struct Server {
 /// What the servers that [`three`] starts call themselves.
 pub(crate) const NAMES: [&str; 3] = ["a", "b", "c"];
 
-/// How many seconds the slow server takes: far more than the others, on a machine that is busy with more than these
-/// tests, too.
+/// How many seconds the slow server takes: far more than the others, on a machine that is busy with
+/// more than these tests, too.
 pub(crate) const SLOW: f64 = 0.5;
 
-/// Starts a, b and c, of which c takes so many seconds for an answer. `None` where there is no Tornado; that was
-/// said already.
+/// Starts a, b and c, of which c takes so many seconds for an answer. `None` where there is no
+/// Tornado; that was said already.
 pub(crate) async fn three(seconds_of_c: f64) -> Option<[Server; 3]> {
     let [a, b, c] = NAMES;
     Some([

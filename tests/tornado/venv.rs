@@ -15,8 +15,8 @@ const PYTHON: &str = if cfg!(windows) {
     "bin/python"
 };
 
-/// Returns the Python to run servers with. Where there can be none, says that the test is skipped, or fails it if
-/// `CI` is set.
+/// Returns the Python to run servers with. Where there can be none, says that the test is skipped,
+/// or fails it if `CI` is set.
 pub(crate) fn python() -> Option<&'static Path> {
     static MADE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     match MADE.get_or_init(make) {
@@ -38,7 +38,8 @@ fn make() -> Result<PathBuf, String> {
     if has_tornado(&python) {
         return Ok(python);
     }
-    // It gets its name when it is whole: another test run may be looking, or this one may be killed.
+    // It gets its name when it is whole: another test run may be looking, or this one may be
+    // killed.
     let unfinished = home.with_extension(process::id().to_string());
     let made = fill(&unfinished).and_then(|()| {
         let _ = fs::remove_dir_all(&home);
