@@ -51,7 +51,7 @@ impl Cycle {
                 fractions.push(Fraction {
                     from,
                     slot,
-                    fraction,
+                    size: fraction,
                 });
             }
         }
@@ -122,7 +122,7 @@ struct Step {
 struct Fraction {
     from: u64,
     slot: u32,
-    fraction: u64,
+    size: u64,
 }
 
 /// Gives the steps of a cycle: of those that may be given, always the one whose time runs out
@@ -154,16 +154,11 @@ impl Shared {
         let mut froms = Vec::new();
         let mut pieces = Vec::with_capacity(fractions.len());
         let mut end = 0;
-        for &Fraction {
-            from,
-            slot,
-            fraction,
-        } in fractions
-        {
+        for &Fraction { from, slot, size } in fractions {
             if froms.len() < begins.len() {
                 froms.push(from);
             }
-            end += fraction;
+            end += size;
             if end < whole {
                 pieces.push((end, slot));
                 continue;

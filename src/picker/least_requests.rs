@@ -1,7 +1,6 @@
-use std::fmt;
 use std::sync::Arc;
 
-use super::sample::{InvalidChoices, Sampler, check_choices};
+use super::sample::{InvalidChoices, Sampler};
 use super::{Context, Needs, Picker, Update};
 use crate::set::{BackendSet, less_loaded};
 
@@ -41,9 +40,9 @@ use crate::set::{BackendSet, less_loaded};
 /// assert_eq!(error.to_string(), "1 choices: expected a number from 2 to 32");
 /// # Ok::<(), evenkeel::picker::InvalidChoices>(())
 /// ```
+#[derive(Debug)]
 #[must_use]
 pub struct LeastRequests {
-    choices: usize,
     sampler: Sampler,
 }
 
@@ -51,8 +50,7 @@ impl LeastRequests {
     /// Compares two backends.
     pub fn new() -> Self {
         Self {
-            choices: 2,
-            sampler: Sampler::Unprepared,
+            sampler: Sampler::new(),
         }
     }
 
@@ -63,8 +61,7 @@ impl LeastRequests {
     /// When it is not from 2 to 32.
     pub fn with_choices(choices: usize) -> Result<Self, InvalidChoices> {
         Ok(Self {
-            choices: check_choices(choices)?,
-            ..Self::new()
+            sampler: Sampler::with_choices(choices)?,
         })
     }
 }
@@ -72,11 +69,10 @@ impl LeastRequests {
 impl<Req: ?Sized> Picker<Req> for LeastRequests {
     fn pick(&self, set: &dyn BackendSet, _request: &Req, cx: &mut Context) -> Option<usize> {
         if self.sampler.is_equal() {
-            self.sampler.best_of(self.choices, set, cx, |a, b, _| {
-                set.in_flight(a) < set.in_flight(b)
-            })
+            self.sampler
+                .best_of(set, cx, |a, b, _| set.in_flight(a) < set.in_flight(b))
         } else {
-            self.sampler.best_of(self.choices, set, cx, |a, b, _| {
+            self.sampler.best_of(set, cx, |a, b, _| {
                 let (loaded, other) = (set.in_flight(a), set.in_flight(b));
                 less_loaded(loaded, set.weight(a), other, set.weight(b)).is_lt()
             })
@@ -85,8 +81,7 @@ impl<Req: ?Sized> Picker<Req> for LeastRequests {
 
     fn prepare(&self, update: &Update<'_>) -> Option<Arc<dyn Picker<Req>>> {
         Some(Arc::new(Self {
-            choices: self.choices,
-            sampler: Sampler::prepare(update.eligible()),
+            sampler: self.sampler.prepare(update.eligible()),
         }))
     }
 
@@ -98,13 +93,5 @@ impl<Req: ?Sized> Picker<Req> for LeastRequests {
 impl Default for LeastRequests {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl fmt::Debug for LeastRequests {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LeastRequests")
-            .field("choices", &self.choices)
-            .finish_non_exhaustive()
     }
 }

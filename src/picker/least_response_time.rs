@@ -1,7 +1,6 @@
-use std::fmt;
 use std::sync::Arc;
 
-use super::sample::{InvalidChoices, Sampler, check_choices};
+use super::sample::{InvalidChoices, Sampler};
 use super::{Context, Needs, Picker, Update};
 use crate::set::BackendSet;
 
@@ -42,9 +41,9 @@ use crate::set::BackendSet;
 /// # let _ = picker;
 /// # Ok::<(), evenkeel::picker::InvalidChoices>(())
 /// ```
+#[derive(Debug)]
 #[must_use]
 pub struct LeastResponseTime {
-    choices: usize,
     sampler: Sampler,
 }
 
@@ -56,8 +55,7 @@ impl LeastResponseTime {
     /// Compares two backends.
     pub fn new() -> Self {
         Self {
-            choices: 2,
-            sampler: Sampler::Unprepared,
+            sampler: Sampler::new(),
         }
     }
 
@@ -68,8 +66,7 @@ impl LeastResponseTime {
     /// When it is not from 2 to 32.
     pub fn with_choices(choices: usize) -> Result<Self, InvalidChoices> {
         Ok(Self {
-            choices: check_choices(choices)?,
-            ..Self::new()
+            sampler: Sampler::with_choices(choices)?,
         })
     }
 }
@@ -88,7 +85,7 @@ fn expected(set: &dyn BackendSet, rank: usize, cx: &mut Context) -> f64 {
 impl<Req: ?Sized> Picker<Req> for LeastResponseTime {
     fn pick(&self, set: &dyn BackendSet, _request: &Req, cx: &mut Context) -> Option<usize> {
         let equal = self.sampler.is_equal();
-        self.sampler.best_of(self.choices, set, cx, |a, b, cx| {
+        self.sampler.best_of(set, cx, |a, b, cx| {
             let (first, second) = (expected(set, a, cx), expected(set, b, cx));
             if equal {
                 return first < second;
@@ -99,8 +96,7 @@ impl<Req: ?Sized> Picker<Req> for LeastResponseTime {
 
     fn prepare(&self, update: &Update<'_>) -> Option<Arc<dyn Picker<Req>>> {
         Some(Arc::new(Self {
-            choices: self.choices,
-            sampler: Sampler::prepare(update.eligible()),
+            sampler: self.sampler.prepare(update.eligible()),
         }))
     }
 
@@ -112,13 +108,5 @@ impl<Req: ?Sized> Picker<Req> for LeastResponseTime {
 impl Default for LeastResponseTime {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl fmt::Debug for LeastResponseTime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LeastResponseTime")
-            .field("choices", &self.choices)
-            .finish_non_exhaustive()
     }
 }

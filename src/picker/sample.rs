@@ -1,11 +1,19 @@
 //! Draws candidates in proportion to their weights.
 
+use std::fmt;
+
 use super::Context;
 use crate::random::below;
 use crate::set::BackendSet;
 
 /// Draws backends by weight: in one step once it was prepared for the set, in O(n) before.
-pub(super) enum Sampler {
+pub(super) struct Sampler {
+    /// How many are drawn to take the best of.
+    choices: usize,
+    kind: Kind,
+}
+
+enum Kind {
     Unprepared,
     /// All weights are the same.
     Equal,
@@ -15,7 +23,7 @@ pub(super) enum Sampler {
 /// Vose's alias table: a column is drawn evenly, then one of the two that share it.
 ///
 /// 12 bytes for each backend.
-pub(super) struct Alias(Box<[Column]>);
+struct Alias(Box<[Column]>);
 
 struct Column {
     /// The share of the column that is its own, in 2^-32.
@@ -31,50 +39,65 @@ pub struct InvalidChoices {
     given: usize,
 }
 
-pub(super) const MAX_CHOICES: usize = 32;
-
-pub(super) fn check_choices(given: usize) -> Result<usize, InvalidChoices> {
-    if (2..=MAX_CHOICES).contains(&given) {
-        Ok(given)
-    } else {
-        Err(InvalidChoices { given })
-    }
-}
+const MAX_CHOICES: usize = 32;
 
 impl Sampler {
-    pub(super) fn prepare(set: &dyn BackendSet) -> Self {
-        let first = set.weight(0);
-        if first > 0 && (1..set.len()).all(|rank| set.weight(rank) == first) {
-            Self::Equal
-        } else {
-            Self::Alias(Alias::new(set))
+    /// Draws two to take the better of.
+    pub(super) fn new() -> Self {
+        Self {
+            choices: 2,
+            kind: Kind::Unprepared,
         }
     }
 
+    pub(super) fn with_choices(given: usize) -> Result<Self, InvalidChoices> {
+        if !(2..=MAX_CHOICES).contains(&given) {
+            return Err(InvalidChoices { given });
+        }
+        Ok(Self {
+            choices: given,
+            ..Self::new()
+        })
+    }
+
+    /// The same for this set, in one step.
+    pub(super) fn prepare(&self, set: &dyn BackendSet) -> Self {
+        let first = set.weight(0);
+        let equal = first > 0 && (1..set.len()).all(|rank| set.weight(rank) == first);
+        Self {
+            choices: self.choices,
+            kind: if equal {
+                Kind::Equal
+            } else {
+                Kind::Alias(Alias::new(set))
+            },
+        }
+    }
+
+    /// Whether it was prepared for a set in which all weights are the same.
     pub(super) fn is_equal(&self) -> bool {
-        matches!(self, Self::Equal)
+        matches!(self.kind, Kind::Equal)
     }
 
     /// Draws one backend by weight.
     pub(super) fn draw(&self, set: &dyn BackendSet, cx: &mut Context) -> Option<usize> {
-        match self {
-            Self::Unprepared => by_weight(set, cx.random()),
-            Self::Equal => (!set.is_empty()).then(|| cx.random_below(set.len())),
-            Self::Alias(alias) => alias.draw(set, cx),
+        match &self.kind {
+            Kind::Unprepared => by_weight(set, cx.random()),
+            Kind::Equal => (!set.is_empty()).then(|| cx.random_below(set.len())),
+            Kind::Alias(alias) => alias.draw(set, cx),
         }
     }
 
-    /// Draws up to `choices` different backends by weight; returns the best, where `better(a, b)`
+    /// Draws so many different backends by weight; returns the best, where `better(a, b)`
     /// says that `a` is strictly better than `b`. Of equals the first drawn wins, so that without
     /// load the shares are those of the weights.
     pub(super) fn best_of(
         &self,
-        choices: usize,
         set: &dyn BackendSet,
         cx: &mut Context,
         mut better: impl FnMut(usize, usize, &mut Context) -> bool,
     ) -> Option<usize> {
-        if self.is_equal() && choices == 2 {
+        if self.is_equal() && self.choices == 2 {
             let n = set.len();
             if n < 2 {
                 return (n == 1).then_some(0);
@@ -94,7 +117,7 @@ impl Sampler {
         let mut count = 0;
         let mut best = self.draw(set, cx)?;
         drawn[0] = best;
-        for _ in 1..choices.min(set.len()) {
+        for _ in 1..self.choices.min(set.len()) {
             count += 1;
             let Some(next) = self.draw_another(&drawn[..count], set, cx) else {
                 break;
@@ -121,6 +144,14 @@ impl Sampler {
             }
         }
         None
+    }
+}
+
+impl fmt::Debug for Sampler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sampler")
+            .field("choices", &self.choices)
+            .finish_non_exhaustive()
     }
 }
 

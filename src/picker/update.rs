@@ -78,7 +78,7 @@ impl Needs {
     /// Nothing but requests in flight.
     pub const NOTHING: Self = Self(0);
     /// [`BackendSet::latency`]: two readings of the clock and three atomic updates for each
-    /// request, about 60 ns.
+    /// request, about 65 ns.
     pub const LATENCY: Self = Self(1);
     /// [`Picker::observe`](super::Picker::observe): two or three readings of the clock and as many
     /// calls for each request.

@@ -1,4 +1,3 @@
-use std::fmt;
 use std::sync::Arc;
 
 use super::sample::Sampler;
@@ -27,6 +26,7 @@ use crate::set::BackendSet;
 /// let rank = WeightedRandom::new().pick(&[("a", 0), ("b", 3)], &(), &mut Context::new());
 /// assert_eq!(rank, Some(1));
 /// ```
+#[derive(Debug)]
 #[must_use]
 pub struct WeightedRandom {
     sampler: Sampler,
@@ -36,7 +36,7 @@ impl WeightedRandom {
     /// Creates the picker.
     pub fn new() -> Self {
         Self {
-            sampler: Sampler::Unprepared,
+            sampler: Sampler::new(),
         }
     }
 }
@@ -48,7 +48,7 @@ impl<Req: ?Sized> Picker<Req> for WeightedRandom {
 
     fn prepare(&self, update: &Update<'_>) -> Option<Arc<dyn Picker<Req>>> {
         Some(Arc::new(Self {
-            sampler: Sampler::prepare(update.eligible()),
+            sampler: self.sampler.prepare(update.eligible()),
         }))
     }
 
@@ -60,11 +60,5 @@ impl<Req: ?Sized> Picker<Req> for WeightedRandom {
 impl Default for WeightedRandom {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl fmt::Debug for WeightedRandom {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeightedRandom").finish_non_exhaustive()
     }
 }
