@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::backend::{LEVELS, Levels, PIECE, Place};
-use crate::random::below;
+use crate::random::{below, mix};
 
 /// The members of a pool by how many requests they have in flight, so that the minimum is found
 /// without a walk over all of them. See `backend/level.rs` for how it is kept.
@@ -29,7 +29,7 @@ impl Index {
     ///
     /// A few slots are tried at random first: while many share the lowest count, that finds one at
     /// once. Otherwise those that do are counted, and one of them is taken.
-    pub(super) fn least(&self, mask: &Mask, random: u64) -> Option<usize> {
+    pub(super) fn least(&self, mask: &Mask, mut random: u64) -> Option<usize> {
         const TRIES: u32 = 4;
         for level in 0..LEVELS - 1 {
             let bits = |word: usize| {
@@ -39,13 +39,13 @@ impl Index {
                     _ => 0,
                 }
             };
-            let mut random = random;
             for _ in 0..TRIES {
                 let slot = below(random, mask.slots as u64) as usize;
                 if bits(slot / 64) & (1 << (slot % 64)) != 0 {
                     return Some(slot);
                 }
-                random = random.rotate_left(16);
+                // What failed says something of these bits: go on with others.
+                random = mix(random);
             }
             // Zero more often than not, which is quicker to see than to count.
             let count = |bits: u64| {
