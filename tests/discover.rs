@@ -123,7 +123,7 @@ async fn whole_sets_make_services_for_new_members_only() {
     });
     let pool = Pool::new();
     let mut made = Vec::new();
-    let ended = discover::follow_sets(tokio_stream::iter(sets), &pool, |id| {
+    let ended = discover::follow_sets_with(tokio_stream::iter(sets), &pool, |id| {
         made.push(id);
         echo(id)
     })
@@ -131,4 +131,14 @@ async fn whole_sets_make_services_for_new_members_only() {
     assert!(matches!(ended, Ended::Source));
     assert_eq!(made, ["a", "b", "c"]);
     assert_eq!(ids(&pool), ["b", "c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_moved_is_followed_and_keeps_its_handle() {
+    let pool = Pool::from([Backend::new("pod-1", "10.0.0.1:80")]);
+    let handle = pool.get("pod-1").unwrap().handle();
+    let sets = tokio_stream::iter([[Backend::new("pod-1", "10.0.0.9:80")]]);
+    discover::follow_sets(sets, &pool).await;
+    assert_eq!(pool.value("pod-1"), Some("10.0.0.9:80"));
+    assert_eq!(pool.get("pod-1").unwrap().handle(), handle);
 }

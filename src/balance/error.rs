@@ -33,7 +33,7 @@ use crate::set::Snapshot;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No backend was eligible, or the picker wanted none, for as long as the request could wait.
+    /// No backend was eligible for as long as the request could wait, or the picker wanted none.
     #[error("no backend to send the request to: {0}")]
     NoBackend(NoBackend),
     /// Backends were picked, but none of them took the request for as long as it could wait. It
@@ -59,17 +59,30 @@ pub enum Error {
 
 /// Why there was nothing to pick.
 #[derive(Clone, Debug)]
-pub struct NoBackend(pub(super) Cause);
-
-#[derive(Clone, Debug)]
-pub(super) enum Cause {
-    /// There are no members.
+#[non_exhaustive]
+pub enum NoBackend {
+    /// The pool is empty.
     Empty,
-    /// Of this many members none is eligible; the first of them.
-    AllOut(Vec<(Arc<str>, State)>, usize),
-    /// The picker chose none of this many, or one beyond them.
-    Declined(usize),
-    OutOfRange(usize, usize),
+    /// No member is eligible.
+    NoneEligible {
+        /// The first few members and their states.
+        first: Vec<(Arc<str>, State)>,
+        /// How many members there are.
+        members: usize,
+    },
+    /// The picker chose none of the eligible backends. This fails at once: waiting is for the set
+    /// to change, and the picker has had its say.
+    Declined {
+        /// How many there were to choose from.
+        eligible: usize,
+    },
+    /// The picker chose a rank that is not in the set, which is a mistake of the picker.
+    OutOfRange {
+        /// What it chose.
+        rank: usize,
+        /// How many there were to choose from.
+        eligible: usize,
+    },
 }
 
 /// A backend that was picked but did not get the request.
@@ -89,7 +102,7 @@ pub enum Reason {
     Failed(BoxError),
 }
 
-impl Cause {
+impl NoBackend {
     /// Why nothing in this set is eligible.
     pub(super) fn of<T>(snapshot: &Snapshot<T>) -> Self {
         let members = snapshot.all();
@@ -99,7 +112,10 @@ impl Cause {
                 let named = members
                     .take(NAMED)
                     .map(|member| (Arc::clone(member.live.shared_id()), member.state()));
-                Self::AllOut(named.collect(), count)
+                Self::NoneEligible {
+                    first: named.collect(),
+                    members: count,
+                }
             }
         }
     }
@@ -203,20 +219,25 @@ impl fmt::Display for Reason {
 
 impl fmt::Display for NoBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Cause::Empty => f.write_str("the pool is empty"),
-            Cause::AllOut(named, count) => {
+        match self {
+            Self::Empty => f.write_str("the pool is empty"),
+            Self::NoneEligible { first, members } => {
                 f.write_str("none is eligible (")?;
-                for (i, (id, state)) in named.iter().enumerate() {
+                for (i, (id, state)) in first.iter().enumerate() {
                     let comma = if i == 0 { "" } else { ", " };
                     write!(f, "{comma}{id}: {state}")?;
                 }
-                more(f, *count)?;
+                more(f, *members)?;
                 f.write_str(")")
             }
-            Cause::Declined(n) => write!(f, "the picker chose none of {n} eligible backends"),
-            Cause::OutOfRange(rank, n) => {
-                write!(f, "the picker chose rank {rank} of {n} eligible backends")
+            Self::Declined { eligible } => {
+                write!(f, "the picker chose none of {eligible} eligible backends")
+            }
+            Self::OutOfRange { rank, eligible } => {
+                write!(
+                    f,
+                    "the picker chose rank {rank} of {eligible} eligible backends"
+                )
             }
         }
     }

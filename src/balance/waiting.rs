@@ -9,8 +9,7 @@ use tokio::time::Sleep;
 use tower::BoxError;
 use tower_service::Service;
 
-use super::error::{Cause, NoBackend};
-use super::{Error, PassedOver, Reason, Route, Shared};
+use super::{Error, NoBackend, PassedOver, Reason, Route, Shared};
 use crate::backend::{Completion, Failure, Live, Outcome};
 use crate::picker::{self, View};
 use crate::set::{BackendSet, Masked};
@@ -55,7 +54,7 @@ enum Round<S> {
     /// Some are pending.
     Pending,
     /// None is.
-    Exhausted(Option<Cause>),
+    Exhausted(Option<NoBackend>),
 }
 
 impl<T, Req, R> Waiting<T, Req, R>
@@ -105,11 +104,9 @@ where
                 Round::Pending => None,
                 // Those that failed said so for good, and a picker's word is final; waiting helps
                 // only where nothing is eligible yet.
-                Round::Exhausted(cause @ Some(Cause::Empty | Cause::AllOut(..)))
-                    if self.asked.is_empty() =>
-                {
-                    cause
-                }
+                Round::Exhausted(
+                    cause @ Some(NoBackend::Empty | NoBackend::NoneEligible { .. }),
+                ) if self.asked.is_empty() => cause,
                 Round::Exhausted(cause) => return Poll::Ready(Err(self.error(cause))),
             };
             if self.time_is_up(cx) {
@@ -157,18 +154,23 @@ where
         }
         let exhausted = loop {
             if masked.is_empty() {
-                break self.asked.is_empty().then(|| Cause::of(set));
+                break self.asked.is_empty().then(|| NoBackend::of(set));
             }
             pick_cx = pick_cx.with_attempt(self.asked.len() as u32);
             let request = self.request.as_ref().expect("polled after it was ready");
             let Some(rank) = (*view.picker).pick(&masked, request, &mut pick_cx) else {
-                break Some(Cause::Declined(masked.len()));
+                break Some(NoBackend::Declined {
+                    eligible: masked.len(),
+                });
             };
             let Some(member) = (rank < masked.len())
                 .then(|| set.member(masked.unmasked(rank)))
                 .flatten()
             else {
-                break Some(Cause::OutOfRange(rank, masked.len()));
+                break Some(NoBackend::OutOfRange {
+                    rank,
+                    eligible: masked.len(),
+                });
             };
             let mut service = self.route.route(&member.value);
             let state = match service.poll_ready(cx) {
@@ -209,9 +211,9 @@ where
         sleep.as_mut().poll(cx).is_ready()
     }
 
-    fn error(&mut self, cause: Option<Cause>) -> Error {
+    fn error(&mut self, cause: Option<NoBackend>) -> Error {
         if let (Some(cause), true) = (cause, self.asked.is_empty()) {
-            return Error::NoBackend(NoBackend(cause));
+            return Error::NoBackend(cause);
         }
         let passed_over = self.asked.drain(..).map(|asked| PassedOver {
             backend: Arc::clone(asked.live.shared_id()),

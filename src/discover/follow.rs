@@ -90,10 +90,9 @@ where
 }
 
 /// Feeds a pool from a stream of whole sets, each of which replaces the one before; see
-/// [`Pool::replace_all_with`]. Returns why it ended.
+/// [`Pool::replace_all`]. Returns why it ended.
 ///
-/// `make` turns what a set says of a new member into its value: for a pool of addresses, the
-/// identity. A member that stays keeps its value.
+/// A member that stays and has another value, such as an address that moved, gets the new one.
 ///
 /// An empty set means that there are no members. The pool is held weakly, as in [`follow`].
 ///
@@ -109,16 +108,47 @@ where
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// let sets = tokio_stream::iter([
-///     vec![Backend::new("a", 1), Backend::new("b", 2)],
-///     vec![Backend::new("b", 2).weight(3), Backend::new("c", 3)],
+///     vec![Backend::new("a", "10.0.0.1:80"), Backend::new("b", "10.0.0.2:80")],
+///     vec![Backend::new("b", "10.0.0.9:80").weight(3)],
 /// ]);
 /// let pool = Pool::new();
-/// discover::follow_sets(sets, &pool, |value| value).await;
-/// let ids: Vec<_> = pool.list().iter().map(|backend| backend.id().to_owned()).collect();
-/// assert_eq!(ids, ["b", "c"]);
+/// discover::follow_sets(sets, &pool).await;
+/// assert_eq!(pool.len(), 1);
+/// assert_eq!(pool.value("b"), Some("10.0.0.9:80"));
 /// # }
 /// ```
-pub fn follow_sets<St, I, V, T, F>(
+pub fn follow_sets<St, I, T>(
+    sets: St,
+    pool: &Pool<T>,
+) -> impl Future<Output = Ended> + use<St, I, T>
+where
+    St: Stream<Item = I>,
+    I: IntoIterator<Item = Backend<T>>,
+    T: Clone + PartialEq,
+{
+    each_set(sets, pool, |pool, set| {
+        pool.replace_all(set);
+    })
+}
+
+/// As [`follow_sets`], for values that cannot be compared, such as services: `make` turns what a
+/// set says of a *new* member into its value, and a member that stays keeps the value that it has.
+/// See [`Pool::replace_all_with`].
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::{Backend, Pool, discover};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let sets = tokio_stream::iter([[Backend::new("a", 8001)], [Backend::new("b", 8002)]]);
+/// let pool = Pool::new();
+/// discover::follow_sets_with(sets, &pool, |port| format!("connection to {port}")).await;
+/// assert_eq!(pool.value("b").as_deref(), Some("connection to 8002"));
+/// # }
+/// ```
+pub fn follow_sets_with<St, I, V, T, F>(
     sets: St,
     pool: &Pool<T>,
     mut make: F,
@@ -128,6 +158,20 @@ where
     I: IntoIterator<Item = Backend<V>>,
     T: Clone,
     F: FnMut(V) -> T,
+{
+    each_set(sets, pool, move |pool, set| {
+        pool.replace_all_with(set, &mut make);
+    })
+}
+
+fn each_set<St, T, F>(
+    sets: St,
+    pool: &Pool<T>,
+    mut apply: F,
+) -> impl Future<Output = Ended> + use<St, T, F>
+where
+    St: Stream,
+    F: FnMut(&Pool<T>, St::Item),
 {
     let pool = pool.downgrade();
     async move {
@@ -139,7 +183,7 @@ where
             let Some(pool) = pool.upgrade() else {
                 return Ended::PoolDropped;
             };
-            pool.replace_all_with(set, &mut make);
+            apply(&pool, set);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Where members come from, when they are not set by hand.
 //!
-//! [`follow`] feeds a pool from tower's [`Discover`], [`follow_sets`] from a stream of whole sets.
+//! [`follow`] feeds a pool from tower's [`Discover`], [`follow_sets`] or
+//! [`follow_sets_with`] from a stream of whole sets.
 //! Each returns a future that does the feeding, to await, select or [`spawn`]; nothing in a
 //! request's path drives it. The last good set is kept when a source errs or ends.
 
@@ -9,5 +10,5 @@ mod spawn;
 
 pub use tower::discover::Discover;
 
-pub use self::follow::{Ended, follow, follow_sets};
+pub use self::follow::{Ended, follow, follow_sets, follow_sets_with};
 pub use self::spawn::{Feeding, spawn};

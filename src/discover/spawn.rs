@@ -28,7 +28,7 @@ pub struct Feeding(JoinHandle<Ended>);
 /// # async fn main() {
 /// let pool = Pool::new();
 /// let sets = tokio_stream::iter([[Backend::new("a", 1)]]);
-/// let feeding = discover::spawn(discover::follow_sets(sets, &pool, |value| value));
+/// let feeding = discover::spawn(discover::follow_sets(sets, &pool));
 /// println!("{}", feeding.await); // the source ended
 /// assert_eq!(pool.len(), 1);
 /// # }

@@ -80,13 +80,16 @@ impl FromStr for Address {
         };
         let (scheme, rest) = match given.split_once("://") {
             None => (Scheme::HTTP, given),
-            Some(("http", rest)) => (Scheme::HTTP, rest),
-            Some(("https", rest)) => (Scheme::HTTPS, rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::HTTP, rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::HTTPS, rest),
             Some(_) => return Err(invalid("with one of these schemes or none")),
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         if rest.contains(['/', '?', '#']) {
             return Err(invalid("without a path"));
+        }
+        if rest.matches(':').count() > 1 && !rest.starts_with('[') {
+            return Err(invalid("with an IPv6 address in brackets"));
         }
         let authority: Authority = rest.parse().map_err(|_| invalid("with a valid host"))?;
         if authority.host().is_empty() {
@@ -100,7 +103,12 @@ impl FromStr for Address {
             .as_str()
             .strip_prefix(authority.host())
             .unwrap_or("");
-        if !port.is_empty() && authority.port_u16().is_none_or(|port| port == 0) {
+        let digits = |port: &&str| port.bytes().all(|byte| byte.is_ascii_digit());
+        let number = port
+            .strip_prefix(':')
+            .filter(digits)
+            .and_then(|port| port.parse::<u16>().ok());
+        if !port.is_empty() && number.is_none_or(|port| port == 0) {
             return Err(invalid("with a port from 1 to 65535"));
         }
         Ok(Self {
@@ -169,6 +177,9 @@ mod tests {
         assert_eq!(problem("user@host"), "without a user");
         assert_eq!(problem("host:99999"), "with a port from 1 to 65535");
         assert_eq!(problem("host:0"), "with a port from 1 to 65535");
+        assert_eq!(problem("host:+80"), "with a port from 1 to 65535");
+        assert_eq!(problem("host:"), "with a port from 1 to 65535");
+        assert_eq!(problem("::1"), "with an IPv6 address in brackets");
         assert_eq!(problem(""), "with a valid host");
         assert_eq!(problem("http://"), "with a valid host");
         assert_eq!(problem(":80"), "with a host");
@@ -183,7 +194,7 @@ mod tests {
             "[::1]:80",
             "127.0.0.1",
             "https://host:443",
-            "http://host/",
+            "HTTP://host/",
         ] {
             assert!(given.parse::<Address>().is_ok(), "{given}");
         }

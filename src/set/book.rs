@@ -122,7 +122,7 @@ impl<T: Clone> Book<T> {
             if order[..] != self.order[..] {
                 self.order = order.into();
                 reordered = true;
-                changes.reordered = listed;
+                changes.reordered = listed && changes.inserted + changes.removed == 0;
             }
         }
         self.free.extend(draft.freed);

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::BackendSet;
@@ -31,6 +32,12 @@ use crate::time::now;
 ///
 /// One change copies 128 members and writes 4 to 8 bytes for each of the others. Reading costs
 /// nothing more for having many members.
+///
+/// # Panics
+///
+/// No method panics by itself. A change runs code of others: a value's `Clone` and a picker's
+/// [`prepare`](crate::Picker::prepare). When that panics, the change does, after every other balance has
+/// been told of it; the pool stays whole. A value's `Clone` must not use the pool: it would deadlock.
 ///
 /// # Examples
 ///
@@ -225,6 +232,11 @@ impl<T: Clone> Pool<T> {
         Some(member.info(now()))
     }
 
+    /// Returns a clone of one member's value: its service, or its address.
+    pub fn value(&self, id: &str) -> Option<T> {
+        self.book().member(id).map(|member| member.value.clone())
+    }
+
     /// Returns how many members there are, eligible or not.
     pub fn len(&self) -> usize {
         self.book().snapshot().len_all()
@@ -290,8 +302,17 @@ impl<T: Clone> Pool<T> {
             subscribers.retain(|subscriber| subscriber.strong_count() > 0);
             subscribers.iter().filter_map(Weak::upgrade).collect()
         };
+        // A picker's `prepare` is somebody else's code. If it panics, so does this call; but first
+        // all the others get what they are to have.
+        let mut panic = None;
         for subscriber in subscribers {
-            subscriber.publish(&snapshot);
+            let publish = AssertUnwindSafe(|| subscriber.publish(&snapshot));
+            if let Err(payload) = catch_unwind(publish) {
+                panic = Some(payload);
+            }
+        }
+        if let Some(payload) = panic {
+            resume_unwind(payload);
         }
     }
 
