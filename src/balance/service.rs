@@ -59,6 +59,15 @@ pub(crate) use short_ways_in;
 /// Those of [`Error`]. Nothing waits for ever: an empty pool, only drained backends, and services
 /// that never become ready end in an error that says so.
 ///
+/// # `oneshot` does not exist?
+///
+/// The compiler says so when a balance is no service for the request. It is one when its backends
+/// are services that take the request and are `Clone`, and when their errors are
+/// `Into<Box<dyn Error + Send + Sync>>`. A pool of addresses needs a
+/// [`BalanceLayer`](crate::http::BalanceLayer) around a client instead, and
+/// [`count_to_body_end`](Self::count_to_body_end) needs HTTP responses. axum, which expects
+/// `Infallible` and finds `Error`, needs [`into_http_responses`](Self::into_http_responses).
+///
 /// # Panics
 ///
 /// Waiting needs tokio's timer: on a tokio runtime that was built without

@@ -11,12 +11,13 @@
 //!
 //! # TLS
 //!
-//! An `https` address goes into the request's URI as it is, so a connector dials it and, by default,
-//! verifies its host as the server's name. When the address is an IP and the certificate names
-//! something else, give the address a [`server_name`](Address::server_name), and the connector a way to
-//! find it: with hyper-rustls that is `HttpsConnectorBuilder::with_server_name_resolver`, whose
-//! resolver is handed the URI. With addresses as ids, as [`Pool::of_addresses`](crate::Pool::of_addresses)
-//! gives them, `pool.value(id)` is the address and its server name.
+//! An `https` address goes into the request's URI as it is, so a connector dials it and, by
+//! default, verifies its host as the server's name. When the address is an IP and the certificate
+//! names something else, give the address a [`server_name`](Address::server_name), and the
+//! connector a way to find it: with hyper-rustls that is
+//! `HttpsConnectorBuilder::with_server_name_resolver`, whose resolver is handed the URI. With
+//! addresses as ids, as [`Pool::of_addresses`](crate::Pool::of_addresses) gives them,
+//! `pool.value(id)` is the address and its server name.
 
 mod address;
 mod body;

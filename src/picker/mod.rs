@@ -5,8 +5,8 @@
 //! | when | use |
 //! | --- | --- |
 //! | requests differ, and this program sends most of the traffic: the usual case | [`LeastRequests`] |
-//! | few backends, and an even load matters more than nanoseconds | [`ExactLeastRequests`] |
-//! | backends differ in speed, or slow down at times | [`LeastResponseTime`] |
+//! | an even load matters more than nanoseconds | [`ExactLeastRequests`] |
+//! | backends differ in speed, slow down at times, or can fail | [`LeastResponseTime`] |
 //! | requests cost much the same and backends are alike | [`RoundRobin`] |
 //! | backends are of different sizes | [`WeightedRoundRobin`], or any of the above with weights |
 //! | no shared state at all, statistics are enough | [`Random`], [`WeightedRandom`] |
@@ -80,11 +80,13 @@ use crate::set::BackendSet;
 
 /// Chooses one backend of a set for one request.
 ///
-/// One method is enough: [`pick`](Self::pick). It sees the eligible backends only, so health, drain
-/// and retries need no thought. The other methods are optional steps for pickers that build a table
-/// or keep what they learn.
+/// One method is enough: [`pick`](Self::pick). It sees the eligible backends only, so drained ones,
+/// those of weight 0 and those that this request has tried need no thought. The other methods are
+/// optional steps for pickers that build a table or keep what they learn.
 ///
-/// A closure of the same shape as `pick` is a picker too.
+/// A function or closure of the same shape as `pick` is a picker too; write out the types of its
+/// three arguments. [Everything is recorded](Self::needs) for it; a type of your own can ask for
+/// less.
 ///
 /// # Rules
 ///

@@ -36,8 +36,9 @@ use crate::time::now;
 /// # Panics
 ///
 /// No method panics by itself. A change runs code of others: a value's `Clone` and a picker's
-/// [`prepare`](crate::Picker::prepare). When that panics, the change does, after every other balance has
-/// been told of it; the pool stays whole. A value's `Clone` must not use the pool: it would deadlock.
+/// [`prepare`](crate::Picker::prepare). When that panics, the change does, after every other
+/// balance has been told of it; the pool stays whole. A value's `Clone` must not use the pool: it
+/// would deadlock.
 ///
 /// # Examples
 ///
