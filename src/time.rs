@@ -15,6 +15,10 @@ pub(crate) fn now() -> Instant {
 /// Nanoseconds since some fixed moment of this process. An instant before it counts as zero.
 #[inline]
 pub(crate) fn since_epoch(now: Instant) -> u64 {
-    static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+    static EPOCH: LazyLock<Instant> = LazyLock::new(|| {
+        let now = Instant::now();
+        now.checked_sub(std::time::Duration::from_secs(24 * 3600))
+            .unwrap_or(now)
+    });
     now.saturating_duration_since(*EPOCH).as_nanos() as u64
 }

@@ -55,10 +55,11 @@ impl Completion {
         self.since = since_epoch(now);
         self.live.await_head(self.since);
         self.waiting = true;
-        self.observer = observer;
-        if let Some(observer) = &self.observer {
+        if let Some(observer) = &observer {
             tell(&**observer, &self.live, now, Event::Dispatched);
         }
+        // Only now: if the observer panics there, it is not asked again while that unwinds.
+        self.observer = observer;
         self
     }
 
@@ -140,6 +141,15 @@ fn tell(observer: &dyn Observer, live: &Live, at: Instant, event: Event) {
 impl Drop for Completion {
     #[inline]
     fn drop(&mut self) {
+        // Last, so that a picker never sees the room before it sees what the request has shown;
+        // and even if the observer panics.
+        struct Leave<'a>(&'a Live);
+        impl Drop for Leave<'_> {
+            fn drop(&mut self) {
+                self.0.leave();
+            }
+        }
+        let _leave = Leave(&self.live);
         if self.waiting || self.observer.is_some() {
             let outcome = self.outcome.unwrap_or(Outcome::Cancelled);
             note_end(
@@ -150,8 +160,6 @@ impl Drop for Completion {
                 self.observer.as_deref(),
             );
         }
-        // Last, so that a picker never sees the room before it sees what the request has shown.
-        self.live.leave();
     }
 }
 

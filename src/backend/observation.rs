@@ -22,6 +22,7 @@ pub enum Event {
     /// The request was given to the backend.
     Dispatched,
     /// The response head arrived. A failed outcome is final; success is provisional.
+    #[non_exhaustive]
     Head {
         /// Time since the dispatch.
         latency: Duration,
@@ -29,6 +30,7 @@ pub enum Event {
         outcome: Outcome,
     },
     /// The request is over: the response has been read to its end, or given up.
+    #[non_exhaustive]
     Ended {
         /// Time since the dispatch.
         duration: Duration,

@@ -38,7 +38,8 @@ pub enum Error {
     NoBackend(NoBackend),
     /// Backends were picked, but none of them took the request for as long as it could wait. It
     /// never left.
-    #[error("no backend took the request within {}: {}", Seconds(*waited), List(passed_over))]
+    #[error("no backend took the request{}: {}", Within(*waited), List(passed_over))]
+    #[non_exhaustive]
     Unavailable {
         /// Which backends were picked and why they were passed over.
         passed_over: Vec<PassedOver>,
@@ -47,6 +48,7 @@ pub enum Error {
     },
     /// The picked backend's service returned an error.
     #[error("backend {backend} failed")]
+    #[non_exhaustive]
     Backend {
         /// Its id.
         backend: Arc<str>,
@@ -250,10 +252,13 @@ fn more(f: &mut fmt::Formatter<'_>, count: usize) -> fmt::Result {
     }
 }
 
-struct Seconds(Duration);
+struct Within(Duration);
 
-impl fmt::Display for Seconds {
+impl fmt::Display for Within {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.3} s", self.0.as_secs_f64())
+        match self.0 {
+            Duration::ZERO => Ok(()),
+            waited => write!(f, " within {:.3} s", waited.as_secs_f64()),
+        }
     }
 }

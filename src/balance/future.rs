@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 use tower::BoxError;
 use tower_service::Service;
 
-use super::waiting::{Dispatch, Waiting};
+use super::waiting::{Asked, Dispatch, Waiting};
 use super::{Error, Route, Shared, Track};
 use crate::backend::{Completion, Failure, Outcome};
 
@@ -56,23 +56,30 @@ where
         max_wait: Duration,
         request: Req,
     ) -> Self {
-        // The usual case needs no waker: the first backend picked is ready. If it is not, it will
-        // be asked again with a real one.
+        // The usual case needs no waker: the first backend picked is ready. If it is pending, it
+        // will be asked again with a real one.
         let mut cx = shared.context();
         let view = shared.view();
+        let mut asked = None;
         if let Some(member) = view.pick(&request, &mut cx) {
             let mut service = route.route(&member.value);
-            let ready = service.poll_ready(&mut Context::from_waker(Waker::noop()));
-            if matches!(ready, Poll::Ready(Ok(()))) {
-                let completion = Some(view.begin(&member.live, &mut cx));
-                drop(view);
-                let future = service.call(request);
-                let state = State::Called { future, completion };
-                return Self { state, track };
-            }
+            asked = Some(
+                match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(Ok(())) => {
+                        let completion = Some(view.begin(&member.live, &mut cx));
+                        drop(view);
+                        let future = service.call(request);
+                        let state = State::Called { future, completion };
+                        return Self { state, track };
+                    }
+                    Poll::Pending => Asked::pending(member, service),
+                    Poll::Ready(Err(error)) => Asked::failed(&view, member, error.into(), &mut cx),
+                },
+            );
         }
         drop(view);
-        let waiting = Waiting::new(Arc::clone(shared), route.clone(), max_wait, request);
+        let shared = Arc::clone(shared);
+        let waiting = Waiting::new(shared, route.clone(), max_wait, request, asked);
         let state = State::Waiting {
             waiting: Box::new(waiting),
         };

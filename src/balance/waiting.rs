@@ -5,14 +5,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::futures::OwnedNotified;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use tower::BoxError;
 use tower_service::Service;
 
 use super::{Error, NoBackend, PassedOver, Reason, Route, Shared};
 use crate::backend::{Completion, Failure, Live, Outcome};
 use crate::picker::{self, View};
-use crate::set::{BackendSet, Masked};
+use crate::set::{BackendSet, Masked, Member};
 
 /// A request for which the first pick did not do.
 ///
@@ -31,8 +31,10 @@ pub(super) struct Waiting<T, Req, R: Route<T, Req>> {
 }
 
 /// A backend that was picked and is not ready.
-struct Asked<S> {
+pub(super) struct Asked<S> {
     live: Arc<Live>,
+    /// Which of the backend's values was asked.
+    values: u32,
     state: AskedState<S>,
 }
 
@@ -67,12 +69,13 @@ where
         route: R,
         max_wait: Duration,
         request: Req,
+        asked: Option<Asked<R::Service>>,
     ) -> Self {
         Self {
             shared,
             route,
             request: Some(request),
-            asked: Vec::new(),
+            asked: asked.into_iter().collect(),
             changed: None,
             max_wait,
             sleep: None,
@@ -123,8 +126,12 @@ where
         let mut pick_cx = shared.context();
         let set = &*view.snapshot;
 
-        self.asked
-            .retain(|asked| rank_of(set, &asked.live).is_some());
+        // Who left, is out, or has another service by now need not be waited for.
+        let same = |asked: &Asked<_>| {
+            let member = rank_of(set, &asked.live).and_then(|rank| set.member(rank));
+            member.is_some_and(|member| member.values == asked.values)
+        };
+        self.asked.retain(same);
         for at in 0..self.asked.len() {
             let asked = &mut self.asked[at];
             let AskedState::Pending(service) = &mut asked.state else {
@@ -133,15 +140,15 @@ where
             match service.poll_ready(cx) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => {
-                    let Asked { live, state } = self.asked.swap_remove(at);
+                    let Asked { live, state, .. } = self.asked.swap_remove(at);
                     let AskedState::Pending(service) = state else {
                         continue;
                     };
                     return Round::Ready(service, view.begin(&live, &mut pick_cx));
                 }
                 Poll::Ready(Err(error)) => {
-                    asked.state =
-                        AskedState::Failed(fail(&view, &asked.live, error.into(), &mut pick_cx));
+                    fail(&view, &asked.live, &mut pick_cx);
+                    asked.state = AskedState::Failed(error.into());
                 }
             }
         }
@@ -173,18 +180,12 @@ where
                 });
             };
             let mut service = self.route.route(&member.value);
-            let state = match service.poll_ready(cx) {
+            self.asked.push(match service.poll_ready(cx) {
                 Poll::Ready(Ok(())) => {
                     return Round::Ready(service, view.begin(&member.live, &mut pick_cx));
                 }
-                Poll::Ready(Err(error)) => {
-                    AskedState::Failed(fail(&view, &member.live, error.into(), &mut pick_cx))
-                }
-                Poll::Pending => AskedState::Pending(service),
-            };
-            self.asked.push(Asked {
-                live: Arc::clone(&member.live),
-                state,
+                Poll::Pending => Asked::pending(member, service),
+                Poll::Ready(Err(error)) => Asked::failed(&view, member, error.into(), &mut pick_cx),
             });
             masked.mask(rank);
         };
@@ -224,25 +225,42 @@ where
         });
         Error::Unavailable {
             passed_over: passed_over.collect(),
-            waited: if self.sleep.is_some() {
-                self.max_wait
-            } else {
-                Duration::ZERO
-            },
+            waited: self.sleep.as_ref().map_or(Duration::ZERO, |sleep| {
+                let left = sleep.deadline().saturating_duration_since(Instant::now());
+                self.max_wait.saturating_sub(left)
+            }),
         }
     }
 }
 
-/// A service that cannot be ready has failed a request that never reached it.
-fn fail<T, Req>(
-    view: &View<T, Req>,
-    live: &Arc<Live>,
-    error: BoxError,
-    cx: &mut picker::Context,
-) -> BoxError {
+impl<S> Asked<S> {
+    pub(super) fn pending<T>(member: &Member<T>, service: S) -> Self {
+        Self {
+            live: Arc::clone(&member.live),
+            values: member.values,
+            state: AskedState::Pending(service),
+        }
+    }
+
+    /// A service that cannot be ready has failed a request, which never reached it.
+    pub(super) fn failed<T, Req>(
+        view: &View<T, Req>,
+        member: &Member<T>,
+        error: BoxError,
+        cx: &mut picker::Context,
+    ) -> Self {
+        fail(view, &member.live, cx);
+        Self {
+            live: Arc::clone(&member.live),
+            values: member.values,
+            state: AskedState::Failed(error),
+        }
+    }
+}
+
+fn fail<T, Req>(view: &View<T, Req>, live: &Arc<Live>, cx: &mut picker::Context) {
     view.begin(live, cx)
         .finish(Outcome::Failure(Failure::Connect));
-    error
 }
 
 /// The rank of a backend that was picked from an earlier snapshot, if it is still to be had.

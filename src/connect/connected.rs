@@ -1,6 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -42,6 +43,9 @@ pub struct ConnectError {
     source: Arc<dyn StdError + Send + Sync>,
     retry_at: Instant,
 }
+
+/// About a hundred years: longer delays would leave what an `Instant` can hold.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 type Making = Shared<Pin<Box<dyn Future<Output = Result<(), ConnectError>> + Send>>>;
 type Make<S> = Pin<Box<dyn Future<Output = Result<S, BoxError>> + Send>>;
@@ -109,9 +113,15 @@ impl<S: Send + Sync + 'static> Inner<S> {
         }
         // Weak, so that dropping the last clone ends it.
         let (make, weak) = ((self.make)(), Arc::downgrade(self));
-        let making = async move { Self::settle(&weak, make.await) }
-            .boxed()
-            .shared();
+        let making = async move {
+            let made = AssertUnwindSafe(make).catch_unwind().await;
+            Self::settle(
+                &weak,
+                made.unwrap_or_else(|_| Err("the maker panicked".into())),
+            )
+        }
+        .boxed()
+        .shared();
         let abort = tokio::runtime::Handle::try_current()
             .ok()
             .map(|runtime| runtime.spawn(making.clone()).abort_handle());
@@ -141,7 +151,7 @@ impl<S: Send + Sync + 'static> Inner<S> {
         state.failures = state.failures.saturating_add(1);
         let error = ConnectError {
             source: error.into(),
-            retry_at: Instant::now() + self.backoff.delay(state.failures),
+            retry_at: Instant::now() + self.backoff.delay(state.failures).min(FOR_EVER),
         };
         state.phase = Phase::BackingOff(error.clone());
         error

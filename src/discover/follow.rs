@@ -1,5 +1,6 @@
 use std::future::poll_fn;
 use std::pin::pin;
+use std::task::Poll;
 
 use futures_core::Stream;
 use tower::BoxError;
@@ -23,9 +24,13 @@ pub enum Ended {
     PoolDropped,
 }
 
+/// The most changes that are published as one.
+const AT_ONCE: usize = 1024;
+
 /// Feeds a pool from tower's [`Discover`]: keys become ids.
 ///
-/// The insertion of a live key replaces its service and keeps its statistics. Returns why it ended.
+/// The insertion of a live key replaces its service and keeps its statistics. Changes that are
+/// ready together are published together. Returns why it ended.
 ///
 /// The pool is held weakly: when all others have dropped it, this ends with the source's next
 /// change, or at once if it was [spawned](super::spawn) and the handle is dropped.
@@ -69,22 +74,45 @@ where
     async move {
         let mut source = pin!(source);
         loop {
-            let change = match poll_fn(|cx| source.as_mut().poll_discover(cx)).await {
-                None => return Ended::Source,
-                Some(Err(error)) => return Ended::Failed(error.into()),
-                Some(Ok(change)) => change,
-            };
+            // What is there already is published as one change.
+            let mut changes = Vec::new();
+            let ended = poll_fn(|cx| {
+                loop {
+                    let ended = match source.as_mut().poll_discover(cx) {
+                        Poll::Ready(Some(Ok(change))) => {
+                            changes.push(change);
+                            if changes.len() < AT_ONCE {
+                                continue;
+                            }
+                            None
+                        }
+                        Poll::Ready(Some(Err(error))) => Some(Ended::Failed(error.into())),
+                        Poll::Ready(None) => Some(Ended::Source),
+                        Poll::Pending if changes.is_empty() => return Poll::Pending,
+                        Poll::Pending => None,
+                    };
+                    return Poll::Ready(ended);
+                }
+            })
+            .await;
             let Some(pool) = pool.upgrade() else {
                 return Ended::PoolDropped;
             };
-            match change {
-                Change::Insert(key, service) => {
-                    pool.insert(Backend::new(key.to_string(), service));
+            pool.edit(|edit| {
+                for change in changes {
+                    match change {
+                        Change::Insert(key, service) => {
+                            edit.insert(Backend::new(key.to_string(), service));
+                        }
+                        Change::Remove(key) => edit.remove(&key.to_string()),
+                    }
                 }
-                Change::Remove(key) => {
-                    pool.remove(&key.to_string());
-                }
+            });
+            if let Some(ended) = ended {
+                return ended;
             }
+            // A source that always has more must not keep others from the thread.
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -54,11 +54,13 @@ use crate::balance::{Balance, Error, OnResponse};
 /// assert_eq!(response.headers()["retry-after"], "3");
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[must_use]
 pub struct HttpResponses<S> {
     service: S,
     retry_after: Option<Duration>,
+    /// What `poll_ready` said, for the call to answer with: a service that failed is not called.
+    failed: Option<BoxError>,
 }
 
 /// Wraps services in [`HttpResponses`].
@@ -88,6 +90,7 @@ impl<S> HttpResponses<S> {
         Self {
             service,
             retry_after: None,
+            failed: None,
         }
     }
 
@@ -111,13 +114,22 @@ impl HttpResponsesLayer {
     }
 }
 
+impl<S: Clone> Clone for HttpResponses<S> {
+    fn clone(&self) -> Self {
+        Self {
+            retry_after: self.retry_after,
+            ..Self::new(self.service.clone())
+        }
+    }
+}
+
 impl<S> Layer<S> for HttpResponsesLayer {
     type Service = HttpResponses<S>;
 
     fn layer(&self, service: S) -> Self::Service {
         HttpResponses {
-            service,
             retry_after: self.retry_after,
+            ..HttpResponses::new(service)
         }
     }
 }
@@ -147,13 +159,15 @@ where
     type Future = HttpResponsesFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // An error here comes up again in the call.
-        self.service.poll_ready(cx).map(|_| Ok(()))
+        self.failed = ready!(self.service.poll_ready(cx)).err().map(Into::into);
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
+        let failed = self.failed.take();
         HttpResponsesFuture {
-            future: self.service.call(request),
+            future: failed.is_none().then(|| self.service.call(request)),
+            failed,
             retry_after: self.retry_after,
         }
     }
@@ -164,7 +178,8 @@ pin_project! {
     #[derive(Debug)]
     pub struct HttpResponsesFuture<F> {
         #[pin]
-        future: F,
+        future: Option<F>,
+        failed: Option<BoxError>,
         retry_after: Option<Duration>,
     }
 }
@@ -178,12 +193,15 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(this.future.poll(cx));
+        let result = match this.future.as_pin_mut() {
+            Some(future) => ready!(future.poll(cx)).map_err(Into::into),
+            None => Err(this.failed.take().expect("polled after it was ready")),
+        };
         Poll::Ready(Ok(match result {
             Ok(response) => response.map(|body| ResponseBody {
                 body: Kind::Whole { body },
             }),
-            Err(error) => response_of(error.into(), *this.retry_after),
+            Err(error) => response_of(error, *this.retry_after),
         }))
     }
 }
@@ -235,7 +253,8 @@ fn response_of<B>(error: BoxError, retry_after: Option<Duration>) -> Response<Re
     let known = find(&*error).and_then(Error::retry_after);
     let otherwise = retry_after.filter(|_| status == StatusCode::SERVICE_UNAVAILABLE);
     if let Some(after) = known.or(otherwise) {
-        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        let begun = u64::from(after.subsec_nanos() > 0);
+        let seconds = after.as_secs().saturating_add(begun);
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response.extensions_mut().insert(Cause(Arc::new(error)));

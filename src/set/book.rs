@@ -1,4 +1,5 @@
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::chunks::Chunks;
@@ -12,7 +13,8 @@ pub(super) struct Book<T> {
     slots: HashMap<Arc<str>, u32>,
     members: Chunks<Member<T>>,
     order: Arc<[u32]>,
-    free: Vec<u32>,
+    /// The lowest first, so that a pool that shrinks becomes narrow again.
+    free: BinaryHeap<Reverse<u32>>,
     /// How many slots were ever in use at once.
     width: u32,
     /// How many memberships there ever were.
@@ -48,7 +50,7 @@ impl<T: Clone> Book<T> {
             slots: HashMap::new(),
             members: Chunks::new(),
             order: Arc::clone(&order),
-            free: Vec::new(),
+            free: BinaryHeap::new(),
             width: 0,
             generation: 0,
             latency,
@@ -125,7 +127,7 @@ impl<T: Clone> Book<T> {
                 changes.reordered = listed && changes.inserted + changes.removed == 0;
             }
         }
-        self.free.extend(draft.freed);
+        self.free.extend(draft.freed.into_iter().map(Reverse));
         if reordered || draft.touched.iter().any(|&slot| self.differs(slot)) {
             self.renew();
         }
@@ -177,9 +179,12 @@ impl<T: Clone> Book<T> {
             return self.join(wish, draft);
         };
         let known = self.members.get(slot as usize)?;
-        let value = wish
-            .value
-            .filter(|value| !same.is_some_and(|same| same(&known.value, value)));
+        let mut value = wish.value;
+        if let Some(same) = same
+            && let Some(unused) = value.take_if(|value| same(&known.value, value))
+        {
+            draft.replaced.push(Replaced::Value { _old: unused });
+        }
         if value.is_none() && known.settings == wish.settings {
             draft.changes.unchanged += 1;
             return Some(slot);
@@ -198,10 +203,8 @@ impl<T: Clone> Book<T> {
 
     fn join(&mut self, wish: Wish<T>, draft: &mut Draft<T>) -> Option<u32> {
         let value = wish.value?;
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.width += 1;
-            self.width - 1
-        });
+        let slot = self.free.pop().map_or(self.width, |Reverse(slot)| slot);
+        self.width = self.width.max(slot + 1);
         self.generation = self.generation.wrapping_add(1);
         let handle = Handle::new(slot as usize, self.generation);
         let member = Member {
@@ -211,10 +214,11 @@ impl<T: Clone> Book<T> {
             drained: false,
             values: 0,
         };
-        if let Some(index) = &mut self.index {
-            member.live.index(index.place(slot as usize));
-        }
+        let live = Arc::clone(&member.live);
         self.members.replace(slot as usize, Some(member));
+        if let Some(index) = &mut self.index {
+            live.index(index.place(slot as usize));
+        }
         self.slots.insert(wish.id, slot);
         draft.joined.push(slot);
         draft.changes.inserted += 1;
@@ -298,14 +302,14 @@ impl<T: Clone> Drop for RepairOnPanic<'_, T> {
             .collect();
         let mut order = book.order.to_vec();
         order.retain(|&slot| member(slot).is_some());
+        let known: HashSet<u32> = order.iter().copied().collect();
         order.extend(
             members()
                 .map(|(slot, _)| slot)
-                .filter(|slot| !book.order.contains(slot)),
+                .filter(|slot| !known.contains(slot)),
         );
-        let free = (0..book.width)
-            .filter(|&slot| member(slot).is_none())
-            .collect();
+        let free = (0..book.width).filter(|&slot| member(slot).is_none());
+        let free = free.map(Reverse).collect();
         (book.slots, book.order, book.free) = (slots, order.into(), free);
     }
 }

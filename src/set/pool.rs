@@ -319,7 +319,13 @@ impl<T: Clone> Pool<T> {
 
     /// From now on `subscriber` is told of each snapshot; first of the present one, here.
     pub(crate) fn subscribe(&self, subscriber: &Arc<dyn Subscriber<T>>) {
-        lock(&self.shared.subscribers).push(Arc::downgrade(subscriber));
+        {
+            let mut subscribers = lock(&self.shared.subscribers);
+            if subscribers.len() == subscribers.capacity() {
+                subscribers.retain(|subscriber| subscriber.strong_count() > 0);
+            }
+            subscribers.push(Arc::downgrade(subscriber));
+        }
         subscriber.publish(&self.snapshot());
     }
 

@@ -13,7 +13,7 @@ pub(crate) struct Member<T> {
     pub(super) settings: Settings,
     pub(super) drained: bool,
     /// How often the value was replaced, since values cannot be compared.
-    pub(super) values: u32,
+    pub(crate) values: u32,
 }
 
 /// What a pool published: immutable, but for the live parts that it leads to.
