@@ -4,6 +4,7 @@ mod common;
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -330,7 +331,9 @@ impl<Req> Picker<Req> for Observer {
             Event::Head { .. } => {
                 self.heads.fetch_add(1, Ordering::Relaxed);
             }
-            Event::Ended { duration, outcome, .. } => {
+            Event::Ended {
+                duration, outcome, ..
+            } => {
                 self.ends
                     .lock()
                     .unwrap()
@@ -425,4 +428,122 @@ async fn errors_are_of_the_kind_that_matches_says() {
         balance.oneshot(()).await,
         Err(Error::NoBackend(_))
     ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_replaced_takes_the_requests_that_waited_for_the_old_one() {
+    let (old, new) = (Gate::closed("old"), Gate::closed("new"));
+    let pool = Pool::from([Backend::new("a", old.clone())]);
+    let waiting = tokio::spawn(Balance::least_requests(pool.clone()).oneshot(()));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    pool.insert(Backend::new("a", new.clone()));
+    old.set_open(true);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!waiting.is_finished(), "the old service was called");
+    new.set_open(true);
+    assert_eq!(waiting.await.unwrap().unwrap(), "new");
+}
+
+/// Takes them in turn, and writes down what it was asked and told.
+#[derive(Clone, Default)]
+struct Diary(Arc<Mutex<Vec<String>>>);
+
+impl Picker<()> for Diary {
+    fn pick(&self, set: &dyn BackendSet, (): &(), cx: &mut picker::Context) -> Option<usize> {
+        let line = format!("attempt {} of {}", cx.attempt(), set.len());
+        self.0.lock().unwrap().push(line);
+        Some(0)
+    }
+
+    fn observe(&self, backend: Handle, observation: &Observation) {
+        if let Event::Ended { outcome, .. } = observation.event() {
+            let line = format!("{} ended: {outcome:?}", backend.slot());
+            self.0.lock().unwrap().push(line);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_pick_counts_and_its_failure_is_told() {
+    let diary = Diary::default();
+    let pool = Pool::from([
+        Backend::new("a", Gate::broken("a")),
+        Backend::new("b", Gate::open("b")),
+    ]);
+    let balance = Balance::new(pool, diary.clone());
+    assert_eq!(balance.oneshot(()).await.unwrap(), "b");
+    let expected = [
+        "attempt 0 of 2",
+        "0 ended: Failure(Connect)",
+        "attempt 1 of 1",
+        "1 ended: Success",
+    ];
+    assert_eq!(*diary.0.lock().unwrap(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_error_says_how_long_it_waited_and_not_how_long_it_might_have() {
+    let gate = Gate::closed("a");
+    let balance = Balance::round_robin([Backend::new("a", gate.clone())]);
+    let waiting = tokio::spawn(balance.max_wait(Duration::from_secs(9)).oneshot(()));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    gate.break_down();
+    let error = waiting.await.unwrap().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no backend took the request within 2.000 s: a failed (connection refused)",
+    );
+}
+
+/// Panics when a request ends, or when it begins.
+struct Hysteric {
+    at_the_end: bool,
+}
+
+impl Picker<()> for Hysteric {
+    fn pick(&self, _: &dyn BackendSet, (): &(), _: &mut picker::Context) -> Option<usize> {
+        Some(0)
+    }
+
+    fn observe(&self, _: Handle, observation: &Observation) {
+        let end = matches!(observation.event(), Event::Ended { .. });
+        assert!(end != self.at_the_end, "it observed something");
+    }
+}
+
+#[test]
+fn a_picker_that_panics_while_it_observes_leaves_no_count_behind() {
+    for at_the_end in [false, true] {
+        let pool = Pool::from([Backend::new("a", ())]);
+        let selector = picker::Selector::new(pool.clone(), Hysteric { at_the_end });
+        let request = AssertUnwindSafe(|| {
+            let ((), completion) = selector.select(&()).expect("one is eligible");
+            completion.finish(Outcome::Success);
+        });
+        assert!(catch_unwind(request).is_err());
+        assert_eq!(in_flight(&pool, "a"), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn latency_is_measured_on_the_paused_clock() {
+    // Real time goes by, and the paused clock falls behind it.
+    let busy = std::time::Instant::now();
+    while busy.elapsed() < Duration::from_millis(100) {
+        std::hint::spin_loop();
+    }
+    let service = service_fn(|(): ()| async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Ok::<_, Infallible>(())
+    });
+    let pool = Pool::from([Backend::new("a", service)]);
+    Balance::least_response_time(pool.clone())
+        .oneshot(())
+        .await
+        .unwrap();
+    let latency = pool.get("a").unwrap().latency().unwrap();
+    assert!(
+        latency.abs_diff(Duration::from_millis(50)) < Duration::from_millis(1),
+        "{latency:?}"
+    );
 }

@@ -200,3 +200,70 @@ async fn making_ends_when_the_pool_is_dropped() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(maker.connections.lock().unwrap().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_maker_that_panics_has_failed_and_is_asked_again() {
+    let calls = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&calls);
+    let make = service_fn(move |_: &'static str| {
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        async move {
+            assert!(number > 0, "the first time");
+            Ok::<_, io::Error>(Connection {
+                number,
+                broken: Arc::default(),
+            })
+        }
+    });
+    let balance = Balance::round_robin(Pool::connected(make, [Backend::new("a", "a")]));
+    let error = balance.clone().oneshot(()).await.unwrap_err();
+    let wait = error.retry_after().expect("it backs off");
+    tokio::time::sleep(wait).await;
+    assert_eq!(balance.oneshot(()).await.unwrap(), 1);
+}
+
+#[test]
+fn an_address_that_was_being_connected_when_its_runtime_ended_is_connected_by_the_next() {
+    let maker = Maker::with_delay(Duration::from_millis(20));
+    let balance = Balance::round_robin(Pool::connected(maker, [Backend::new("a", "a")]));
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap()
+    };
+    let first = runtime();
+    first.block_on(async {
+        let cut = tokio::time::timeout(Duration::from_millis(1), balance.clone().oneshot(()));
+        assert!(cut.await.is_err());
+    });
+    drop(first);
+    let second = runtime();
+    let answer = second.block_on(async {
+        let mut answer = balance.clone().oneshot(()).await;
+        for _ in 0..100 {
+            let Err(error) = &answer else { break };
+            tokio::time::sleep(error.retry_after().unwrap_or_default()).await;
+            answer = balance.clone().oneshot(()).await;
+        }
+        answer
+    });
+    answer.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_back_off_does_not_overflow() {
+    let maker = Maker::default();
+    maker.down.store(true, Ordering::Relaxed);
+    let backoff = Backoff::new(Duration::MAX, Duration::MAX).unwrap();
+    let connect = Connect::new(maker).backoff(backoff);
+    let balance = Balance::round_robin([Backend::new("a", connect.to("a"))]);
+    assert!(
+        balance
+            .oneshot(())
+            .await
+            .unwrap_err()
+            .retry_after()
+            .is_some()
+    );
+}

@@ -3,15 +3,18 @@
 mod common;
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::{Echo, echo};
 use evenkeel::discover::{self, Ended};
-use evenkeel::{Backend, Balance, Pool};
+use evenkeel::picker::{Context, Update};
+use evenkeel::{Backend, BackendSet, Balance, Picker, Pool};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tower::ServiceExt;
-use tower::discover::Change;
+use tower::discover::{Change, ServiceList};
 
 type Changes = mpsc::UnboundedSender<io::Result<Change<&'static str, Echo>>>;
 
@@ -141,4 +144,30 @@ async fn an_address_that_moved_is_followed_and_keeps_its_handle() {
     discover::follow_sets(sets, &pool).await;
     assert_eq!(pool.value("pod-1"), Some("10.0.0.9:80"));
     assert_eq!(pool.get("pod-1").unwrap().handle(), handle);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_ready_together_is_published_together() {
+    let pool = Pool::new();
+    let prepared = Arc::<AtomicUsize>::default();
+    let _balance = Balance::new(pool.clone(), Counting(Arc::clone(&prepared)));
+    let before = prepared.load(Ordering::Relaxed);
+    let many = ServiceList::new::<()>(std::iter::repeat_with(|| echo("a")).take(1000));
+    discover::follow(many, &pool).await;
+    assert_eq!(pool.len(), 1000);
+    assert_eq!(prepared.load(Ordering::Relaxed), before + 1);
+}
+
+/// Counts the sets that it is prepared for.
+struct Counting(Arc<AtomicUsize>);
+
+impl Picker<()> for Counting {
+    fn pick(&self, _: &dyn BackendSet, (): &(), _: &mut Context) -> Option<usize> {
+        Some(0)
+    }
+
+    fn prepare(&self, _: &Update<'_>) -> Option<Arc<dyn Picker<()>>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        None
+    }
 }

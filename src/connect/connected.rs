@@ -114,10 +114,10 @@ impl<S: Send + Sync + 'static> Inner<S> {
         // Weak, so that dropping the last clone ends it.
         let (make, weak) = ((self.make)(), Arc::downgrade(self));
         let making = async move {
-            let made = AssertUnwindSafe(make).catch_unwind().await;
+            let outcome = AssertUnwindSafe(make).catch_unwind().await;
             Self::settle(
                 &weak,
-                made.unwrap_or_else(|_| Err("the maker panicked".into())),
+                outcome.unwrap_or_else(|_| Err("the maker panicked".into())),
             )
         }
         .boxed()

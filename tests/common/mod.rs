@@ -86,6 +86,12 @@ impl Gate {
         gate
     }
 
+    pub(crate) fn break_down(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.broken = true;
+        state.wakers.drain(..).for_each(Waker::wake);
+    }
+
     pub(crate) fn set_open(&self, open: bool) {
         let mut state = self.state.lock().unwrap();
         state.open = open;

@@ -4,7 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use evenkeel::{Backend, Pool};
+use evenkeel::backend::BackendInfo;
+use evenkeel::picker::{Context, ExactLeastRequests, Ordered, Selector, Update};
+use evenkeel::{Backend, BackendSet, Picker, Pool};
 
 use crate::ids;
 
@@ -99,4 +101,58 @@ fn a_value_whose_drop_uses_the_pool_does_not_deadlock() {
         edit.remove("brief");
     });
     assert!(pool.is_empty());
+}
+
+impl PartialEq for Deregisters {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn nor_does_one_that_replace_all_has_no_use_for() {
+    let registration = || Deregisters(Arc::new(Registration(OnceLock::new())));
+    let pool = Pool::from([Backend::new("a", registration())]);
+    let same = registration();
+    assert!(same.0.0.set(pool.clone()).is_ok());
+    assert!(!pool.replace_all([Backend::new("a", same)]).any());
+}
+
+#[test]
+fn the_index_survives_a_change_that_panics() {
+    let broken = Arc::<AtomicBool>::default();
+    let backend = |id: &str| Backend::new(id, Fragile(Arc::clone(&broken)));
+    let pool = Pool::from([backend("a"), backend("b")]);
+    let selector = Selector::<_, ()>::new(pool.clone(), ExactLeastRequests::new());
+    broken.store(true, Ordering::Relaxed);
+    assert!(catch_unwind(AssertUnwindSafe(|| pool.insert(backend("c")))).is_err());
+    broken.store(false, Ordering::Relaxed);
+    pool.insert(backend("c"));
+    let _held: Vec<_> = (0..30).map(|_| selector.select(&())).collect();
+    let loads: Vec<_> = pool.list().iter().map(BackendInfo::in_flight).collect();
+    assert_eq!(loads, [10, 10, 10]);
+}
+
+/// Takes the first, and panics when it is to prepare for two.
+struct AfraidOfTwo;
+
+impl Picker<()> for AfraidOfTwo {
+    fn pick(&self, _: &dyn BackendSet, (): &(), _: &mut Context) -> Option<usize> {
+        Some(0)
+    }
+
+    fn prepare(&self, update: &Update<'_>) -> Option<Arc<dyn Picker<()>>> {
+        assert!(update.members().len() != 2, "two");
+        None
+    }
+}
+
+#[test]
+fn a_picker_that_panics_keeps_a_change_from_no_other() {
+    let pool = Pool::from(["a", "b", "c"].map(|id| Backend::new(id, ())));
+    let _afraid = Selector::<_, ()>::new(pool.clone(), AfraidOfTwo);
+    let other = Selector::<_, ()>::new(pool.clone(), Ordered::new());
+    assert!(catch_unwind(AssertUnwindSafe(|| pool.remove("a"))).is_err());
+    let ((), completion) = other.select(&()).expect("two are eligible");
+    assert_eq!(completion.backend(), "b");
 }
