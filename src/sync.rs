@@ -1,5 +1,5 @@
 //! The atomics of this crate. Under `--cfg evenkeel_loom` they are loom's, which lets
-//! `tests/loom.rs` run every interleaving of what is built from them.
+//! `backend/loom_tests.rs` run every interleaving of what is built from them.
 
 #[cfg(evenkeel_loom)]
 pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -47,7 +47,7 @@ use crate::sync::{AtomicU64, Ordering};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use]
 pub struct LatencySettings {
-    /// Seconds; 0 means that only the latest sample counts.
+    /// Seconds; 0 means that only the latest sample counts (of one millisecond, the largest).
     decay: f32,
     /// Seconds.
     penalty: f32,

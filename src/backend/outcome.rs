@@ -90,8 +90,7 @@ fn classify(error: &(dyn Error + 'static)) -> Option<Failure> {
         | io::ErrorKind::HostUnreachable
         | io::ErrorKind::NetworkUnreachable
         | io::ErrorKind::NetworkDown
-        | io::ErrorKind::AddrNotAvailable
-        | io::ErrorKind::NotFound => Some(Failure::Connect),
+        | io::ErrorKind::AddrNotAvailable => Some(Failure::Connect),
         io::ErrorKind::TimedOut => Some(Failure::Timeout),
         // The cause inside may say more; an io::Error hands it out as its source.
         _ => None,

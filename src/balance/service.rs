@@ -68,6 +68,10 @@ pub(crate) use short_ways_in;
 /// [`count_to_body_end`](Self::count_to_body_end) needs HTTP responses. axum, which expects
 /// `Infallible` and finds `Error`, needs [`into_http_responses`](Self::into_http_responses).
 ///
+/// Where the backends' error is a box itself, `balance.oneshot(request).await` in a spawned task
+/// runs into a limit of the compiler ("implementation of `From` is not general enough"), as it does
+/// with tower's `Timeout`; `balance.ready().await?.call(request).await` does not.
+///
 /// # Panics
 ///
 /// Waiting needs tokio's timer: on a tokio runtime that was built without

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -92,8 +92,20 @@ impl FromStr for Address {
             return Err(invalid("with an IPv6 address in brackets"));
         }
         let authority: Authority = rest.parse().map_err(|_| invalid("with a valid host"))?;
-        if authority.host().is_empty() {
+        let host = authority.host();
+        if host.is_empty() {
             return Err(invalid("with a host"));
+        }
+        let bare = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        let valid = match host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+        {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => host.bytes().all(bare),
+        };
+        if !valid {
+            return Err(invalid("with a valid host"));
         }
         if authority.as_str().contains('@') {
             return Err(invalid("without a user"));
@@ -184,6 +196,9 @@ mod tests {
         assert_eq!(problem("http://"), "with a valid host");
         assert_eq!(problem(":80"), "with a host");
         assert_eq!(problem("two words"), "with a valid host");
+        assert_eq!(problem("a,b"), "with a valid host");
+        assert_eq!(problem("[host]:80"), "with a valid host");
+        assert_eq!(problem("[::1]x:80"), "with a port from 1 to 65535");
     }
 
     #[test]

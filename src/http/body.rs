@@ -23,6 +23,9 @@ use crate::balance::{Balance, Track};
 /// | any other, and the body breaks off | failure |
 /// | any other, and the body is dropped early | cancelled: not the backend's fault |
 ///
+/// A response that switches protocols (101) has no body, and so ends at once; what goes on over the
+/// upgraded connection is not counted.
+///
 /// # Latency
 ///
 /// The time until the response head, so that a long stream does not look slow.

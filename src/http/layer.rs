@@ -18,6 +18,8 @@ use crate::set::Pool;
 /// header stay as they are; a request without one gets the authority of its original URI, so
 /// virtual hosts keep working.
 ///
+/// Over HTTP/2, `:authority` is that of the URI, and so the backend's; `Host` goes along.
+///
 /// Every service that one layer makes shares the picker and its state. `B` is the request's body.
 ///
 /// # Examples

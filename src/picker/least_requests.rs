@@ -16,7 +16,7 @@ use crate::set::{BackendSet, less_loaded};
 ///
 /// # Algorithm
 ///
-/// The power of two choices (Mitzenmacher). Two different backends are drawn, each with a chance in
+/// The power of two choices (Mitzenmacher). Two backends are drawn, each with a chance in
 /// proportion to its weight, and the one with fewer requests in flight *for its weight* is picked;
 /// the first drawn if they tie. Without load, shares are therefore those of the weights. With n
 /// large at load ρ = 0.9 the mean response time is 2.6 service times, against 10 for random picks;

@@ -142,7 +142,7 @@ pub trait Picker<Req: ?Sized>: Send + Sync {
     /// Called when a request is dispatched, when its response head arrives, and when it ends,
     /// cancellation included. `backend` can belong to a member that has left since.
     ///
-    /// A request reports to the picker that picked for it. If that one was
+    /// A request reports to the picker that picked for it, and keeps it alive. If that one was
     /// [prepared](Self::prepare) and has been replaced since, its successor learns of it only
     /// through what the two share.
     fn observe(&self, backend: Handle, observation: &Observation) {
@@ -151,7 +151,8 @@ pub trait Picker<Req: ?Sized>: Send + Sync {
 
     /// Says what has to be recorded for this picker. Default: everything.
     ///
-    /// A picker that asks for less makes each request cheaper: see [`Needs`] for the cost.
+    /// A picker that asks for less makes each request cheaper: see [`Needs`] for the cost. A picker
+    /// that wraps others, or is [prepared](Self::prepare) as another, says what those need.
     fn needs(&self) -> Needs {
         Needs::all()
     }

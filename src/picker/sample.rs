@@ -88,9 +88,9 @@ impl Sampler {
         }
     }
 
-    /// Draws so many different backends by weight; returns the best, where `better(a, b)`
-    /// says that `a` is strictly better than `b`. Of equals the first drawn wins, so that without
-    /// load the shares are those of the weights.
+    /// Draws so many different backends by weight (fewer, where hardly any but one is ever drawn);
+    /// returns the best, where `better(a, b)` says that `a` is strictly better than `b`. Of equals
+    /// the first drawn wins, so that without load the shares are those of the weights.
     pub(super) fn best_of(
         &self,
         set: &dyn BackendSet,

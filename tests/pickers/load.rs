@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use evenkeel::BackendSet;
-use evenkeel::picker::{Algorithm, Ordered, Picker};
+use evenkeel::picker::{Algorithm, ExactLeastRequests, Ordered, Picker, Selector};
+use evenkeel::{Backend, BackendSet, Pool};
 use proptest::prelude::*;
 
 use crate::{Member, cases, context, members, picker};
@@ -74,5 +74,32 @@ proptest! {
         let first = set.iter().position(has_room);
         let expected = first.or_else(|| set.least_in_flight(context(seed).random()));
         prop_assert_eq!(picked, expected);
+    }
+}
+
+#[test]
+fn the_few_that_tie_for_the_fewest_requests_share_them_evenly() {
+    const PICKS: u32 = 40_000;
+    for busy in [1, 3, 8, 60, 90, 97] {
+        let pool: Pool<usize> = (0..100)
+            .map(|at| Backend::new(at.to_string(), at))
+            .collect();
+        let selector = Selector::<_, ()>::new(pool.clone(), ExactLeastRequests::new()).seed(busy);
+        let busy = busy as usize;
+        let _held: Vec<_> = (0..busy).map(|rank| pool.start(|_| Some(rank))).collect();
+        let mut counts = vec![0u32; 100];
+        for _ in 0..PICKS {
+            let (at, _at_once_over) = selector.select(&()).expect("all are eligible");
+            counts[at] += 1;
+        }
+        let expected = f64::from(PICKS) / (100 - busy) as f64;
+        for (at, &count) in counts.iter().enumerate() {
+            let expected = if at < busy { 0.0 } else { expected };
+            let off = (f64::from(count) - expected).abs();
+            assert!(
+                off <= 6.0 * expected.sqrt(),
+                "{busy} busy: {count} for {expected} at {at}"
+            );
+        }
     }
 }
