@@ -9,7 +9,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use futures_util::future::{ErrInto, FutureExt, Shared, TryFutureExt};
+use futures_util::future::{FutureExt, Shared};
+use pin_project_lite::pin_project;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tower::BoxError;
@@ -199,7 +200,7 @@ where
 {
     type Response = S::Response;
     type Error = BoxError;
-    type Future = ErrInto<S::Future, BoxError>;
+    type Future = ConnectedFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         loop {
@@ -225,7 +226,30 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         let (mut service, _) = self.service.take().expect("called before it was ready");
-        service.call(request).err_into()
+        ConnectedFuture {
+            future: service.call(request),
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`Connected`].
+    #[derive(Debug)]
+    pub struct ConnectedFuture<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F, T, E> Future for ConnectedFuture<F>
+where
+    F: Future<Output = Result<T, E>>,
+    E: Into<BoxError>,
+{
+    type Output = Result<T, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().future.poll(cx).map_err(Into::into)
     }
 }
 

@@ -20,5 +20,5 @@ mod connected;
 mod maker;
 
 pub use self::backoff::{Backoff, InvalidBackoff};
-pub use self::connected::{ConnectError, Connected};
+pub use self::connected::{ConnectError, Connected, ConnectedFuture};
 pub use self::maker::Connect;
