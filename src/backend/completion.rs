@@ -141,16 +141,10 @@ fn tell(observer: &dyn Observer, live: &Live, at: Instant, event: Event) {
 impl Drop for Completion {
     #[inline]
     fn drop(&mut self) {
-        // Last, so that a picker never sees the room before it sees what the request has shown;
-        // and even if the observer panics.
-        struct Leave<'a>(&'a Live);
-        impl Drop for Leave<'_> {
-            fn drop(&mut self) {
-                self.0.leave();
-            }
-        }
-        let _leave = Leave(&self.live);
+        // The count goes last, so that a picker never sees the room before it sees what the request
+        // has shown.
         if self.waiting || self.observer.is_some() {
+            let if_the_observer_panics = Leave(&self.live);
             let outcome = self.outcome.unwrap_or(Outcome::Cancelled);
             note_end(
                 &self.live,
@@ -159,7 +153,18 @@ impl Drop for Completion {
                 outcome,
                 self.observer.as_deref(),
             );
+            std::mem::forget(if_the_observer_panics);
         }
+        self.live.leave();
+    }
+}
+
+/// Counts a request back when it is dropped.
+struct Leave<'a>(&'a Live);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 

@@ -60,24 +60,33 @@ where
         // will be asked again with a real one.
         let mut cx = shared.context();
         let view = shared.view();
-        let mut asked = None;
-        if let Some(member) = view.pick(&request, &mut cx) {
-            let mut service = route.route(&member.value);
-            asked = Some(
-                match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
-                    Poll::Ready(Ok(())) => {
-                        let completion = Some(view.begin(&member.live, &mut cx));
-                        drop(view);
-                        let future = service.call(request);
-                        let state = State::Called { future, completion };
-                        return Self { state, track };
-                    }
-                    Poll::Pending => Asked::pending(member, service),
-                    Poll::Ready(Err(error)) => Asked::failed(&view, member, error.into(), &mut cx),
-                },
-            );
-        }
-        drop(view);
+        let Some(member) = view.pick(&request, &mut cx) else {
+            return Self::waiting(shared, route, track, max_wait, request, None);
+        };
+        let mut service = route.route(&member.value);
+        let asked = match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => {
+                let completion = Some(view.begin(&member.live, &mut cx));
+                drop(view);
+                let future = service.call(request);
+                let state = State::Called { future, completion };
+                return Self { state, track };
+            }
+            Poll::Pending => Asked::pending(member, service),
+            Poll::Ready(Err(error)) => Asked::failed(&view, member, error.into(), &mut cx),
+        };
+        Self::waiting(shared, route, track, max_wait, request, Some(asked))
+    }
+
+    #[cold]
+    fn waiting(
+        shared: &Arc<Shared<T, Req>>,
+        route: &R,
+        track: K,
+        max_wait: Duration,
+        request: Req,
+        asked: Option<Asked<R::Service>>,
+    ) -> Self {
         let shared = Arc::clone(shared);
         let waiting = Waiting::new(shared, route.clone(), max_wait, request, asked);
         let state = State::Waiting {

@@ -234,6 +234,7 @@ where
 }
 
 impl<S> Asked<S> {
+    #[cold]
     pub(super) fn pending<T>(member: &Member<T>, service: S) -> Self {
         Self {
             live: Arc::clone(&member.live),
@@ -243,6 +244,7 @@ impl<S> Asked<S> {
     }
 
     /// A service that cannot be ready has failed a request, which never reached it.
+    #[cold]
     pub(super) fn failed<T, Req>(
         view: &View<T, Req>,
         member: &Member<T>,
