@@ -30,6 +30,7 @@ pub struct Context {
 
 impl Context {
     /// A first attempt, at the present time, with the thread's random source.
+    #[inline]
     pub fn new() -> Self {
         Self {
             attempt: 0,
@@ -58,6 +59,7 @@ impl Context {
 
     /// Returns how often this request was picked for before: 0 at first. From 1 on, the backends
     /// that were tried are no longer in the set.
+    #[inline]
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
@@ -68,6 +70,7 @@ impl Context {
     }
 
     /// Returns 64 random bits.
+    #[inline]
     pub fn random(&mut self) -> u64 {
         self.random.get_or_insert_with(fastrand::Rng::new).u64(..)
     }
