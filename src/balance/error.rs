@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tower::BoxError;
 
-use crate::backend::{Failure, State};
+use crate::backend::Failure;
 use crate::connect::ConnectError;
-use crate::set::Snapshot;
+use crate::picker::{NAMED, NoBackend, and_more};
 
 /// Why a [`Balance`](super::Balance) did not answer a request.
 ///
@@ -59,34 +59,6 @@ pub enum Error {
     },
 }
 
-/// Why there was nothing to pick.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum NoBackend {
-    /// The pool is empty.
-    Empty,
-    /// No member is eligible.
-    NoneEligible {
-        /// The first few members and their states.
-        first: Vec<(Arc<str>, State)>,
-        /// How many members there are.
-        members: usize,
-    },
-    /// The picker chose none of the eligible backends. This fails at once: waiting is for the set
-    /// to change, and the picker has had its say.
-    Declined {
-        /// How many there were to choose from.
-        eligible: usize,
-    },
-    /// The picker chose a rank that is not in the set, which is a mistake of the picker.
-    OutOfRange {
-        /// What it chose.
-        rank: usize,
-        /// How many there were to choose from.
-        eligible: usize,
-    },
-}
-
 /// A backend that was picked but did not get the request.
 #[derive(Debug)]
 pub struct PassedOver {
@@ -102,25 +74,6 @@ pub enum Reason {
     NotReady,
     /// Its service cannot be ready: `poll_ready` returned this.
     Failed(BoxError),
-}
-
-impl NoBackend {
-    /// Why nothing in this set is eligible.
-    pub(super) fn of<T>(snapshot: &Snapshot<T>) -> Self {
-        let members = snapshot.all();
-        match members.len() {
-            0 => Self::Empty,
-            count => {
-                let named = members
-                    .take(NAMED)
-                    .map(|member| (Arc::clone(member.live.shared_id()), member.state()));
-                Self::NoneEligible {
-                    first: named.collect(),
-                    members: count,
-                }
-            }
-        }
-    }
 }
 
 impl Error {
@@ -186,9 +139,6 @@ impl PassedOver {
     }
 }
 
-/// So many are named in a message; the list itself has all.
-const NAMED: usize = 8;
-
 struct List<'a>(&'a [PassedOver]);
 
 impl fmt::Display for List<'_> {
@@ -197,7 +147,7 @@ impl fmt::Display for List<'_> {
             let comma = if i == 0 { "" } else { ", " };
             write!(f, "{comma}{} {}", passed.backend, passed.reason)?;
         }
-        more(f, self.0.len())
+        and_more(f, self.0.len())
     }
 }
 
@@ -216,39 +166,6 @@ impl fmt::Display for Reason {
                 f.write_str(")")
             }
         }
-    }
-}
-
-impl fmt::Display for NoBackend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("the pool is empty"),
-            Self::NoneEligible { first, members } => {
-                f.write_str("none is eligible (")?;
-                for (i, (id, state)) in first.iter().enumerate() {
-                    let comma = if i == 0 { "" } else { ", " };
-                    write!(f, "{comma}{id}: {state}")?;
-                }
-                more(f, *members)?;
-                f.write_str(")")
-            }
-            Self::Declined { eligible } => {
-                write!(f, "the picker chose none of {eligible} eligible backends")
-            }
-            Self::OutOfRange { rank, eligible } => {
-                write!(
-                    f,
-                    "the picker chose rank {rank} of {eligible} eligible backends"
-                )
-            }
-        }
-    }
-}
-
-fn more(f: &mut fmt::Formatter<'_>, count: usize) -> fmt::Result {
-    match count.checked_sub(NAMED) {
-        None | Some(0) => Ok(()),
-        Some(rest) => write!(f, " and {rest} more"),
     }
 }
 

@@ -60,7 +60,7 @@ where
         // will be asked again with a real one.
         let mut cx = shared.context();
         let view = shared.view();
-        let Some(member) = view.pick(&request, &mut cx) else {
+        let Ok(member) = view.pick(&request, &mut cx) else {
             return Self::waiting(shared, route, track, max_wait, request, None);
         };
         let mut service = route.route(&member.value);

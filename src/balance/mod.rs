@@ -22,7 +22,7 @@ mod shared;
 mod track;
 mod waiting;
 
-pub use self::error::{Error, NoBackend, PassedOver, Reason};
+pub use self::error::{Error, PassedOver, Reason};
 pub use self::future::ResponseFuture;
 pub use self::route::{Direct, Route};
 pub use self::service::Balance;

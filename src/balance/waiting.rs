@@ -9,9 +9,9 @@ use tokio::time::{Instant, Sleep};
 use tower::BoxError;
 use tower_service::Service;
 
-use super::{Error, NoBackend, PassedOver, Reason, Route, Shared};
+use super::{Error, PassedOver, Reason, Route, Shared};
 use crate::backend::{Completion, Failure, Live, Outcome};
-use crate::picker::{self, View};
+use crate::picker::{self, NoBackend, View};
 use crate::set::{BackendSet, Masked, Member};
 
 /// A request for which the first pick did not do.

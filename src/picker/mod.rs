@@ -48,6 +48,7 @@ mod cycle;
 mod exact_least_requests;
 mod least_requests;
 mod least_response_time;
+mod no_backend;
 mod ordered;
 mod random;
 mod round_robin;
@@ -64,6 +65,9 @@ pub use self::context::Context;
 pub use self::exact_least_requests::ExactLeastRequests;
 pub use self::least_requests::LeastRequests;
 pub use self::least_response_time::LeastResponseTime;
+pub use self::no_backend::NoBackend;
+#[cfg(feature = "tower")]
+pub(crate) use self::no_backend::{NAMED, and_more};
 pub use self::ordered::Ordered;
 pub use self::random::Random;
 pub use self::round_robin::RoundRobin;

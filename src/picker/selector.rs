@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use super::{Context, Needs, Picker, Update};
+use super::{Context, Needs, NoBackend, Picker, Update};
 use crate::backend::{Completion, Handle, Live, Observation, Observer, Value};
 use crate::set::{AllMembers, BackendSet, Member, Pool, Snapshot, Subscriber};
 
@@ -87,13 +87,16 @@ where
     }
 
     /// Picks a backend for a request; returns its value, and what counts the request as in flight
-    /// until it is finished or dropped. `None` when no backend is eligible, or the picker wants
-    /// none.
-    pub fn select(&self, request: &Req) -> Option<(T, Completion)> {
+    /// until it is finished or dropped.
+    ///
+    /// # Errors
+    ///
+    /// When no backend is eligible, or the picker wants none.
+    pub fn select(&self, request: &Req) -> Result<(T, Completion), NoBackend> {
         let mut cx = self.core.context();
         let view = self.core.view();
         let member = view.pick(request, &mut cx)?;
-        Some((member.value.clone(), view.begin(&member.live, &mut cx)))
+        Ok((member.value.clone(), view.begin(&member.live, &mut cx)))
     }
 
     /// Replaces the picker for all clones. When this returns, the new one is in use.
@@ -272,12 +275,15 @@ impl<T, Req: ?Sized + 'static> View<T, Req> {
 impl<T, Req: ?Sized> View<T, Req> {
     /// Picks among the eligible, if there are any.
     #[inline]
-    pub(crate) fn pick(&self, request: &Req, cx: &mut Context) -> Option<&Member<T>> {
-        if self.snapshot.is_empty() {
-            return None;
+    pub(crate) fn pick(&self, request: &Req, cx: &mut Context) -> Result<&Member<T>, NoBackend> {
+        let eligible = self.snapshot.len();
+        if eligible == 0 {
+            return Err(NoBackend::of(&*self.snapshot));
         }
-        let rank = (*self.picker).pick(&*self.snapshot, request, cx)?;
-        self.snapshot.member(rank)
+        let rank = (*self.picker).pick(&*self.snapshot, request, cx);
+        let rank = rank.ok_or(NoBackend::Declined { eligible })?;
+        let member = self.snapshot.member(rank);
+        member.ok_or(NoBackend::OutOfRange { rank, eligible })
     }
 
     /// Counts a request in at a backend.
