@@ -180,10 +180,9 @@ impl Shared {
 
     /// Whose turn it is in a shared step that has been given `count` times before.
     ///
-    /// The pieces are halved until one is left. Of `count` turns, the left half has had the whole
-    /// part of what it is worth: less than one too few, and the right half less than one too many.
-    /// A backend whose fraction is cut has the last piece of one step and the first of the next, so
-    /// its errors work against each other.
+    /// The pieces are halved until one is left. Of `count` turns, the left half has had what it is
+    /// worth, rounded to the nearest, and the right half the others: each is within half a turn of
+    /// its ideal, among those that its whole has had.
     fn slot(&self, step: usize, count: u64) -> Option<u32> {
         let (from, to) = (*self.begins.get(step)?, *self.begins.get(step + 1)?);
         let mut pieces = self.pieces.get(from as usize..to as usize)?;

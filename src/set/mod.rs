@@ -12,15 +12,17 @@ mod masked;
 mod pool;
 mod slice;
 mod snapshot;
+mod weak_pool;
 
 use std::time::{Duration, Instant};
 
 pub use self::edit::{Changes, Edit};
 pub use self::masked::Masked;
+pub use self::pool::Pool;
 pub(crate) use self::pool::Subscriber;
-pub use self::pool::{Pool, WeakPool};
 pub use self::slice::Candidate;
 pub(crate) use self::snapshot::{AllMembers, Member, Snapshot};
+pub use self::weak_pool::WeakPool;
 
 use crate::backend::Handle;
 use crate::random::below;

@@ -7,6 +7,7 @@ use super::BackendSet;
 use super::book::Book;
 use super::edit::{Changes, Edit, Op, Wish};
 use super::snapshot::Snapshot;
+use super::weak_pool::WeakPool;
 use crate::backend::{Backend, BackendInfo, Completion, LatencySettings};
 use crate::time::now;
 
@@ -57,28 +58,10 @@ use crate::time::now;
 /// }
 /// ```
 pub struct Pool<T> {
-    shared: Arc<Shared<T>>,
+    pub(super) shared: Arc<Shared<T>>,
 }
 
-/// A [`Pool`] that does not keep it alive, from [`Pool::downgrade`]: for what feeds a pool from
-/// outside and should end with it.
-///
-/// # Examples
-///
-/// ```
-/// use evenkeel::{Backend, Pool};
-///
-/// let pool = Pool::from([Backend::new("a", ())]);
-/// let weak = pool.downgrade();
-/// assert!(weak.upgrade().is_some());
-/// drop(pool);
-/// assert!(weak.upgrade().is_none());
-/// ```
-pub struct WeakPool<T> {
-    shared: Weak<Shared<T>>,
-}
-
-struct Shared<T> {
+pub(super) struct Shared<T> {
     book: Mutex<Book<T>>,
     subscribers: Mutex<Vec<Weak<dyn Subscriber<T>>>>,
 }
@@ -355,13 +338,6 @@ impl<T> Pool<T> {
     }
 }
 
-impl<T> WeakPool<T> {
-    /// Returns the pool, if anyone still has it.
-    pub fn upgrade(&self) -> Option<Pool<T>> {
-        self.shared.upgrade().map(|shared| Pool { shared })
-    }
-}
-
 /// A panic elsewhere (in a value's `Clone`, say) leaves the book usable: it is made whole again.
 fn lock<V: ?Sized>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -371,14 +347,6 @@ impl<T> Clone for Pool<T> {
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
-        }
-    }
-}
-
-impl<T> Clone for WeakPool<T> {
-    fn clone(&self) -> Self {
-        Self {
-            shared: Weak::clone(&self.shared),
         }
     }
 }
@@ -416,11 +384,5 @@ impl<T: Clone> From<Vec<Backend<T>>> for Pool<T> {
 impl<T> fmt::Debug for Pool<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").finish_non_exhaustive()
-    }
-}
-
-impl<T> fmt::Debug for WeakPool<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeakPool").finish_non_exhaustive()
     }
 }
