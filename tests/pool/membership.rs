@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use evenkeel::Pool;
 use evenkeel::backend::{BackendInfo, Completion, Outcome, State};
 use evenkeel::picker::{Context, ExactLeastRequests, Picker};
+use evenkeel::picker::{RoundRobin, Selector};
 
 use crate::{Value, backend, ids, start};
 
@@ -311,4 +312,29 @@ fn start_at(pool: &Pool<Value>, value: usize) -> Completion {
     let (started, completion) = pool.start(|_| Some(value - 2)).expect("it is eligible");
     assert_eq!(started, Value(value));
     completion
+}
+
+#[test]
+fn a_pool_that_shrank_becomes_narrow_again() {
+    let pool: Pool<Value> = (0..300).map(|n| backend(&n.to_string(), n)).collect();
+    pool.edit(|edit| (0..297).for_each(|n| edit.remove(&n.to_string())));
+    for id in ["297", "298", "299"] {
+        pool.remove(id);
+        pool.insert(backend(id, 0));
+    }
+    let slots: Vec<_> = pool
+        .list()
+        .iter()
+        .map(|info| info.handle().slot())
+        .collect();
+    assert_eq!(slots, [0, 1, 2]);
+}
+
+#[test]
+fn selectors_that_are_dropped_leave_nothing_in_the_pool() {
+    let pool = Pool::from([backend("a", 1)]);
+    let picking = || drop(Selector::<_, ()>::new(pool.clone(), RoundRobin::new()));
+    picking();
+    let left = allocation_counter::measure(|| (0..10_000).for_each(|_| picking()));
+    assert!(left.bytes_current < 10_000, "{} bytes", left.bytes_current);
 }
