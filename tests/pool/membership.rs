@@ -4,8 +4,7 @@ use std::collections::HashSet;
 
 use evenkeel::Pool;
 use evenkeel::backend::{BackendInfo, Completion, Outcome, State};
-use evenkeel::picker::{Context, ExactLeastRequests, Picker};
-use evenkeel::picker::{RoundRobin, Selector};
+use evenkeel::picker::{Context, ExactLeastRequests, Picker, RoundRobin, Selector};
 
 use crate::{Value, backend, ids, start};
 
