@@ -64,6 +64,11 @@ impl BackendInfo {
         self.settings.zone()
     }
 
+    /// Returns the name under which hash pickers place it: its id, unless another was set.
+    pub fn hash_key(&self) -> &str {
+        self.settings.hash_key().unwrap_or(&self.id)
+    }
+
     /// Returns one entry of the metadata.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.settings.metadata(key)

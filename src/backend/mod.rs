@@ -95,6 +95,7 @@ pub(crate) struct Settings {
 struct Labels {
     priority: u32,
     zone: Option<Arc<str>>,
+    hash_key: Option<Arc<str>>,
     metadata: BTreeMap<String, String>,
 }
 
@@ -136,6 +137,17 @@ impl<T> Backend<T> {
         self
     }
 
+    /// Sets the name under which [hash pickers](crate::picker::hash) place it. Default: its id.
+    ///
+    /// A machine that replaces another under the same hash key inherits its keys. While both are
+    /// members, the one that joined first has them, and the other takes over as soon as that one
+    /// cannot be picked.
+    pub fn hash_key(mut self, key: impl Into<Arc<str>>) -> Self {
+        let key = Some(key.into());
+        self.settings.label(|labels| labels.hash_key = key);
+        self
+    }
+
     /// Adds one entry of metadata, for pickers and for people.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         let (key, value) = (key.into(), value.into());
@@ -163,6 +175,10 @@ impl Settings {
 
     pub(crate) fn zone(&self) -> Option<&str> {
         self.labels.as_ref()?.zone.as_deref()
+    }
+
+    pub(crate) fn hash_key(&self) -> Option<&str> {
+        self.labels.as_ref()?.hash_key.as_deref()
     }
 
     pub(crate) fn metadata(&self, key: &str) -> Option<&str> {

@@ -21,6 +21,8 @@
 
 mod address;
 mod body;
+mod cookie;
+pub mod key;
 mod layer;
 mod responses;
 mod via;

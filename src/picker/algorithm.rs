@@ -1,5 +1,4 @@
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use super::{
@@ -7,75 +6,94 @@ use super::{
     WeightedRandom, WeightedRoundRobin,
 };
 
-/// The name of an algorithm of this crate, to choose one at run time.
-///
-/// # Examples
-///
-/// ```
-/// use evenkeel::picker::{Algorithm, Context, Picker};
-///
-/// let algorithm: Algorithm = "least-requests".parse()?;
-/// let picker = algorithm.picker::<()>();
-/// assert!(picker.pick(&["a", "b"], &(), &mut Context::new()).is_some());
-///
-/// let error = "least-request".parse::<Algorithm>().unwrap_err();
-/// assert!(error.to_string().starts_with("unknown algorithm \"least-request\", expected one of "));
-/// # Ok::<(), evenkeel::picker::UnknownAlgorithm>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Algorithm {
-    /// `round-robin`: [`RoundRobin`].
-    RoundRobin,
-    /// `weighted-round-robin`: [`WeightedRoundRobin`].
-    WeightedRoundRobin,
-    /// `random`: [`Random`].
-    Random,
-    /// `weighted-random`: [`WeightedRandom`].
-    WeightedRandom,
-    /// `least-requests`: [`LeastRequests`] with two choices.
-    LeastRequests,
-    /// `exact-least-requests`: [`ExactLeastRequests`].
-    ExactLeastRequests,
-    /// `least-response-time`: [`LeastResponseTime`] with two choices.
-    LeastResponseTime,
-    /// `ordered`: [`Ordered`] without a capacity.
-    Ordered,
+/// An enumeration of algorithms by their names.
+macro_rules! named_algorithms {
+    (
+        $(#[$doc:meta])*
+        pub enum $algorithms:ident {
+            $($algorithm:ident = $name:literal,)+
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $algorithms {
+            $(
+                #[doc = concat!("`", $name, "`: [`", stringify!($algorithm), "`] at its defaults.")]
+                $algorithm,
+            )+
+        }
+
+        impl $algorithms {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$algorithm),+];
+
+            /// Returns the name, as [`FromStr`](std::str::FromStr) takes it.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$algorithm => $name,)+
+                }
+            }
+        }
+
+        impl std::str::FromStr for $algorithms {
+            type Err = $crate::picker::UnknownAlgorithm;
+
+            fn from_str(name: &str) -> Result<Self, Self::Err> {
+                let found = Self::ALL.iter().find(|algorithm| algorithm.name() == name);
+                found
+                    .copied()
+                    .ok_or_else(|| $crate::picker::UnknownAlgorithm::new(name, &[$($name),+]))
+            }
+        }
+
+        impl std::fmt::Display for $algorithms {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.name())
+            }
+        }
+    };
+}
+pub(super) use named_algorithms;
+
+named_algorithms! {
+    /// The name of an algorithm of this crate, to choose one at run time.
+    ///
+    /// Those that go by a key of the request are in [`HashAlgorithm`](super::hash::HashAlgorithm).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel::picker::{Algorithm, Context, Picker};
+    ///
+    /// let algorithm: Algorithm = "least-requests".parse()?;
+    /// let picker = algorithm.picker::<()>();
+    /// assert!(picker.pick(&["a", "b"], &(), &mut Context::new()).is_some());
+    ///
+    /// let error = "least-request".parse::<Algorithm>().unwrap_err();
+    /// assert!(error.to_string().starts_with("unknown algorithm \"least-request\", expected one of "));
+    /// # Ok::<(), evenkeel::picker::UnknownAlgorithm>(())
+    /// ```
+    pub enum Algorithm {
+        RoundRobin = "round-robin",
+        WeightedRoundRobin = "weighted-round-robin",
+        Random = "random",
+        WeightedRandom = "weighted-random",
+        LeastRequests = "least-requests",
+        ExactLeastRequests = "exact-least-requests",
+        LeastResponseTime = "least-response-time",
+        Ordered = "ordered",
+    }
 }
 
 /// No algorithm has this name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownAlgorithm {
     name: String,
+    known: &'static [&'static str],
 }
 
 impl Algorithm {
-    /// All of them.
-    pub const ALL: &[Self] = &[
-        Self::RoundRobin,
-        Self::WeightedRoundRobin,
-        Self::Random,
-        Self::WeightedRandom,
-        Self::LeastRequests,
-        Self::ExactLeastRequests,
-        Self::LeastResponseTime,
-        Self::Ordered,
-    ];
-
-    /// Returns the name, as [`FromStr`] takes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::RoundRobin => "round-robin",
-            Self::WeightedRoundRobin => "weighted-round-robin",
-            Self::Random => "random",
-            Self::WeightedRandom => "weighted-random",
-            Self::LeastRequests => "least-requests",
-            Self::ExactLeastRequests => "exact-least-requests",
-            Self::LeastResponseTime => "least-response-time",
-            Self::Ordered => "ordered",
-        }
-    }
-
     /// Makes the picker, for requests of any type.
     pub fn picker<Req: ?Sized>(self) -> Arc<dyn Picker<Req>> {
         match self {
@@ -91,31 +109,23 @@ impl Algorithm {
     }
 }
 
-impl FromStr for Algorithm {
-    type Err = UnknownAlgorithm;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.iter().find(|algorithm| algorithm.name() == name);
-        found.copied().ok_or_else(|| UnknownAlgorithm {
+impl UnknownAlgorithm {
+    pub(super) fn new(name: &str, known: &'static [&'static str]) -> Self {
+        Self {
             name: name.to_owned(),
-        })
-    }
-}
-
-impl fmt::Display for Algorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+            known,
+        }
     }
 }
 
 impl fmt::Display for UnknownAlgorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unknown algorithm {:?}, expected one of ", self.name)?;
-        for (i, algorithm) in Algorithm::ALL.iter().enumerate() {
-            let comma = if i == 0 { "" } else { ", " };
-            write!(f, "{comma}{algorithm}")?;
-        }
-        Ok(())
+        let known = self.known.join(", ");
+        write!(
+            f,
+            "unknown algorithm {:?}, expected one of {known}",
+            self.name
+        )
     }
 }
 

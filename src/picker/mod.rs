@@ -11,6 +11,7 @@
 //! | backends are of different sizes | [`WeightedRoundRobin`], or any of the above with weights |
 //! | no shared state at all, statistics are enough | [`Random`], [`WeightedRandom`] |
 //! | use the first until it is full, keep the others in reserve | [`Ordered`] |
+//! | the same key should go to the same backend: caches, sessions, shards | [`hash::Keyed`] |
 //!
 //! [`Algorithm`] chooses among them at run time, by name.
 //!
@@ -46,6 +47,7 @@ mod algorithm;
 mod context;
 mod cycle;
 mod exact_least_requests;
+pub mod hash;
 mod least_requests;
 mod least_response_time;
 mod no_backend;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::cycle::Cycle;
 use super::sample::by_weight;
 use super::{Context, Needs, Picker, Update};
+use crate::random::PHI;
 use crate::set::BackendSet;
 
 /// Picks one backend after the other, each as often as its weight says, and evenly interleaved.
@@ -74,9 +75,6 @@ enum Schedule {
     Equal,
     Cycle(Cycle),
 }
-
-/// 2^64 divided by the golden ratio: its multiples spread evenly.
-const PHI: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl WeightedRoundRobin {
     /// Starts at a random place of the cycle.

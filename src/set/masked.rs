@@ -126,6 +126,10 @@ impl BackendSet for Masked<'_> {
         self.set.zone(self.unmasked(rank))
     }
 
+    fn hash_key(&self, rank: usize) -> &str {
+        self.set.hash_key(self.unmasked(rank))
+    }
+
     fn metadata(&self, rank: usize, key: &str) -> Option<&str> {
         self.set.metadata(self.unmasked(rank), key)
     }
@@ -140,6 +144,18 @@ impl BackendSet for Masked<'_> {
             Ok(_) => None,
             Err(before) => Some(rank - before),
         }
+    }
+
+    fn total_weight(&self) -> u64 {
+        let out = self.out.as_slice().iter();
+        let out: u64 = out.map(|&rank| u64::from(self.set.weight(rank))).sum();
+        self.set.total_weight().saturating_sub(out)
+    }
+
+    fn total_in_flight(&self) -> usize {
+        let out = self.out.as_slice().iter();
+        let out: usize = out.map(|&rank| self.set.in_flight(rank)).sum();
+        self.set.total_in_flight().saturating_sub(out)
     }
 }
 

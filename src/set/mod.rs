@@ -116,6 +116,12 @@ pub trait BackendSet {
         None
     }
 
+    /// Returns the name under which [hash pickers](crate::picker::hash) place the backend. Default:
+    /// its id.
+    fn hash_key(&self, rank: usize) -> &str {
+        self.id(rank)
+    }
+
     /// Returns one entry of the backend's metadata.
     fn metadata(&self, rank: usize, key: &str) -> Option<&str> {
         let _ = (rank, key);
@@ -131,6 +137,19 @@ pub trait BackendSet {
     /// picked now. Default: the slot is the rank.
     fn rank_of(&self, slot: usize) -> Option<usize> {
         (slot < self.len()).then_some(slot)
+    }
+
+    /// Returns the sum of all weights. The default adds them up: O(n).
+    fn total_weight(&self) -> u64 {
+        (0..self.len())
+            .map(|rank| u64::from(self.weight(rank)))
+            .sum()
+    }
+
+    /// Returns how many requests are in flight at all backends together. The default adds them up:
+    /// O(n).
+    fn total_in_flight(&self) -> usize {
+        (0..self.len()).map(|rank| self.in_flight(rank)).sum()
     }
 
     /// Returns the backend with the fewest requests in flight for its weight, the true minimum

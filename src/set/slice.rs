@@ -38,6 +38,11 @@ pub trait Candidate {
         1
     }
 
+    /// Returns the name under which [hash pickers](crate::picker::hash) place it. Default: its id.
+    fn hash_key(&self) -> &str {
+        self.id()
+    }
+
     /// Returns how many requests are in flight. Default 0.
     fn in_flight(&self) -> usize {
         0
@@ -70,6 +75,18 @@ impl<I: Candidate> Candidate for (I, u32) {
     fn weight(&self) -> u32 {
         self.1
     }
+
+    fn hash_key(&self) -> &str {
+        self.0.hash_key()
+    }
+
+    fn in_flight(&self) -> usize {
+        self.0.in_flight()
+    }
+
+    fn latency(&self) -> Option<Duration> {
+        self.0.latency()
+    }
 }
 
 impl<C: Candidate + ?Sized> Candidate for &C {
@@ -79,6 +96,10 @@ impl<C: Candidate + ?Sized> Candidate for &C {
 
     fn weight(&self) -> u32 {
         (**self).weight()
+    }
+
+    fn hash_key(&self) -> &str {
+        (**self).hash_key()
     }
 
     fn in_flight(&self) -> usize {
@@ -103,6 +124,10 @@ macro_rules! set_of_candidates {
 
             fn weight(&self, rank: usize) -> u32 {
                 self.get(rank).map_or(0, C::weight)
+            }
+
+            fn hash_key(&self, rank: usize) -> &str {
+                self.get(rank).map_or("", C::hash_key)
             }
 
             fn in_flight(&self, rank: usize) -> usize {

@@ -26,7 +26,9 @@ pub(crate) struct Snapshot<T> {
     eligible: Option<Eligible>,
     /// While the weights of the eligible ones are the same.
     index: Option<(Index, Mask)>,
+    /// Whether the eligible ones have the same weight, and the sum of their weights.
     equal: bool,
+    total_weight: u64,
 }
 
 pub(super) struct Eligible {
@@ -93,8 +95,11 @@ impl<T> Snapshot<T> {
             order,
             index: None,
             equal: false,
+            total_weight: 0,
         };
         let first = snapshot.weight(0);
+        let weights = (0..snapshot.len()).map(|rank| u64::from(snapshot.weight(rank)));
+        snapshot.total_weight = weights.sum();
         snapshot.equal = (1..snapshot.len()).all(|rank| snapshot.weight(rank) == first);
         if let (Some(index), true) = (index, snapshot.equal) {
             let slots = (0..snapshot.len()).filter_map(|rank| snapshot.slot(rank));
@@ -189,6 +194,12 @@ macro_rules! ask_the_member {
             self.member(rank)?.settings.zone()
         }
 
+        fn hash_key(&self, rank: usize) -> &str {
+            self.member(rank).map_or("", |member| {
+                member.settings.hash_key().unwrap_or(member.live.id())
+            })
+        }
+
         fn metadata(&self, rank: usize, key: &str) -> Option<&str> {
             self.member(rank)?.settings.metadata(key)
         }
@@ -218,6 +229,10 @@ impl<T> BackendSet for Snapshot<T> {
                 _ => None,
             },
         }
+    }
+
+    fn total_weight(&self) -> u64 {
+        self.total_weight
     }
 
     fn least_in_flight(&self, random: u64) -> Option<usize> {

@@ -1,0 +1,215 @@
+use std::net::{IpAddr, SocketAddr};
+use std::str;
+
+use http::header::{FORWARDED, HeaderName, HeaderValue};
+use http::{Extensions, HeaderMap, Request};
+use ipnet::IpNet;
+
+use crate::picker::hash::{Key, KeyBytes};
+
+/// Where a request comes from, as a key; from [`client_address`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ClientAddress {
+    peer: fn(&Extensions) -> Option<IpAddr>,
+    proxies: Vec<IpNet>,
+    header: ForwardedIn,
+}
+
+/// The address at the other end of the connection, in a request's extensions: put there by whoever
+/// accepts connections.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::http::key::{self, PeerAddress};
+/// use evenkeel::picker::hash::Key;
+/// use http::Request;
+///
+/// let mut request = Request::new(());
+/// assert!(key::client_address().of(&request).is_none());
+/// request.extensions_mut().insert(PeerAddress([192, 0, 2, 1].into()));
+/// assert_eq!(key::client_address().of(&request).unwrap().as_bytes(), b"192.0.2.1");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddress(pub IpAddr);
+
+/// The header in which a proxy says for whom it asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ForwardedIn {
+    /// `X-Forwarded-For`: a list of addresses, to which each proxy adds the one that it saw.
+    XForwardedFor,
+    /// `Forwarded`, of RFC 7239: the same list, with more about each.
+    Forwarded,
+    /// Another header, with one address or a list as in `X-Forwarded-For`. `X-Real-IP`, for one.
+    Header(HeaderName),
+}
+
+/// A text is no network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid network {given:?}: expected an address or a prefix, such as 10.0.0.0/8")]
+pub struct InvalidNetwork {
+    given: String,
+}
+
+/// The address that the request comes from, as text: `192.0.2.1`, `2001:db8::1`.
+///
+/// It is the [`PeerAddress`] of the connection, or what [`peer`](ClientAddress::peer) finds. No
+/// header is believed, since anyone can send it, unless
+/// [`behind_proxies`](ClientAddress::behind_proxies) says from whom.
+pub fn client_address() -> ClientAddress {
+    ClientAddress {
+        peer: |extensions| extensions.get().map(|&PeerAddress(address)| address),
+        proxies: Vec::new(),
+        header: ForwardedIn::XForwardedFor,
+    }
+}
+
+impl ClientAddress {
+    /// Sets where the address of the connection's other end is found. Default: in [`PeerAddress`].
+    ///
+    /// # Examples
+    ///
+    /// In axum:
+    ///
+    /// ```
+    /// # mod axum { pub mod extract { #[derive(Clone)] pub struct ConnectInfo<T>(pub T); } }
+    /// use axum::extract::ConnectInfo;
+    /// use evenkeel::http::key;
+    /// use std::net::SocketAddr;
+    ///
+    /// let key = key::client_address().peer(|extensions| {
+    ///     let info = extensions.get::<ConnectInfo<SocketAddr>>();
+    ///     info.map(|ConnectInfo(peer)| peer.ip())
+    /// });
+    /// # let _ = key;
+    /// ```
+    pub fn peer(self, peer: fn(&Extensions) -> Option<IpAddr>) -> Self {
+        Self { peer, ..self }
+    }
+
+    /// Believes a header, if the connection comes from one of these networks: the addresses of your
+    /// own proxies.
+    ///
+    /// The list in the header is read from its end, as NGINX does with `real_ip_recursive`: as long
+    /// as an address is that of a proxy, the one before it is believed. The first that is not, is
+    /// the client's. What stands before that may be invented, and is not read. Where an entry is no
+    /// address, the proxy that sent it counts as the client.
+    ///
+    /// # Errors
+    ///
+    /// The first text that is no network.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel::http::key::{self, ForwardedIn, PeerAddress};
+    /// use evenkeel::picker::hash::Key;
+    /// use http::Request;
+    ///
+    /// let key = key::client_address().behind_proxies(["10.0.0.0/8"], ForwardedIn::XForwardedFor)?;
+    /// let mut request = Request::get("/")
+    ///     .header("x-forwarded-for", "6.6.6.6, 198.51.100.7, 10.0.0.2")
+    ///     .body(())?;
+    ///
+    /// request.extensions_mut().insert(PeerAddress([10, 0, 0, 1].into()));
+    /// assert_eq!(key.of(&request).unwrap().as_bytes(), b"198.51.100.7");
+    ///
+    /// request.extensions_mut().insert(PeerAddress([203, 0, 113, 9].into()));
+    /// assert_eq!(key.of(&request).unwrap().as_bytes(), b"203.0.113.9");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn behind_proxies<N: AsRef<str>>(
+        self,
+        networks: impl IntoIterator<Item = N>,
+        header: ForwardedIn,
+    ) -> Result<Self, InvalidNetwork> {
+        let network = |network: N| {
+            let given = network.as_ref();
+            let address = || given.parse::<IpAddr>().map(IpNet::from);
+            given
+                .parse()
+                .or_else(|_| address())
+                .map_err(|_| InvalidNetwork {
+                    given: given.to_owned(),
+                })
+        };
+        Ok(Self {
+            proxies: networks
+                .into_iter()
+                .map(network)
+                .collect::<Result<_, _>>()?,
+            header,
+            ..self
+        })
+    }
+
+    fn is_proxy(&self, address: IpAddr) -> bool {
+        self.proxies
+            .iter()
+            .any(|network| network.contains(&address))
+    }
+
+    fn client(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<IpAddr> {
+        let mut client = (self.peer)(extensions)?.to_canonical();
+        if !self.is_proxy(client) {
+            return Some(client);
+        }
+        let lines = match &self.header {
+            ForwardedIn::XForwardedFor => headers.get_all("x-forwarded-for"),
+            ForwardedIn::Forwarded => headers.get_all(FORWARDED),
+            ForwardedIn::Header(name) => headers.get_all(name),
+        };
+        // A comma within quotes, which only Forwarded can have, cuts an entry into pieces that are
+        // no addresses. So no quote of a client's can swallow what a proxy has added after it.
+        let entries = lines.iter().rev().flat_map(|line: &HeaderValue| {
+            let entries = line.as_bytes().rsplit(|&byte| byte == b',');
+            entries.map(|entry| str::from_utf8(entry).unwrap_or(""))
+        });
+        for entry in entries {
+            let address = match self.header {
+                ForwardedIn::Forwarded => forwarded_for(entry).and_then(address),
+                _ => address(entry),
+            };
+            let Some(address) = address else {
+                break;
+            };
+            client = address;
+            if !self.is_proxy(client) {
+                break;
+            }
+        }
+        Some(client)
+    }
+}
+
+/// The `for` of an element of `Forwarded`.
+fn forwarded_for(element: &str) -> Option<&str> {
+    element.split(';').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        let value = value.trim();
+        let unquoted = value
+            .strip_prefix('"')
+            .and_then(|value| value.strip_suffix('"'));
+        let is_for = name.trim().eq_ignore_ascii_case("for");
+        is_for.then_some(unquoted.unwrap_or(value))
+    })
+}
+
+/// An address, with or without a port, in brackets or not.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    let address = bare.unwrap_or(text).parse::<IpAddr>();
+    let address = address.or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
+    Some(address.ok()?.to_canonical())
+}
+
+impl<B> Key<Request<B>> for ClientAddress {
+    fn of<'r>(&'r self, request: &'r Request<B>) -> Option<KeyBytes<'r>> {
+        Some(self.client(request.extensions(), request.headers())?.into())
+    }
+}

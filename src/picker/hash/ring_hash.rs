@@ -1,0 +1,117 @@
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::InvalidSetting;
+use super::place::Place;
+use super::ring::{Point, Ring, points_of};
+use super::table::{Built, Found};
+use crate::random::{PHI, mix};
+
+/// A ring, as ketama has it: each backend has points on a circle, and a key goes to the next point.
+///
+/// # When to use
+///
+/// When no key of a healthy backend may ever move needlessly and there are more than some hundred
+/// backends. Shares are less even than those of [`Maglev`](super::Maglev), which is also faster,
+/// and those of [`Rendezvous`](super::Rendezvous), which looks at every backend.
+///
+/// # Algorithm
+///
+/// A backend of weight w has 256 × w points. They depend on nothing but its hash key, so that a
+/// backend that comes or goes moves its own keys only. The standard deviation of a share is 1/√256
+/// = 6 % of it.
+///
+/// Should all points be more than 1,048,576, and more than 256 for each backend on average, then
+/// the points for each unit of weight are halved until they are not, and each backend keeps at
+/// least one. So large weights cost no memory; where a change of the set brings such a halving
+/// about, keys of others move as well.
+///
+/// A lookup is O(1): an index leads to the first point of a piece of the circle. 20 to 24 bytes for
+/// each point, so 6 KB for a backend of weight 1. Built in O(p log p) for p points.
+///
+/// Point i of a backend is the i-th output of splitmix64 seeded with the XXH3 hash of its hash key;
+/// a key's place is its XXH3 hash.
+///
+/// # References
+///
+/// Karger et al., "Consistent Hashing and Random Trees", STOC 1997; libketama, 2007.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::picker::Context;
+/// use evenkeel::picker::hash::{Keyed, RingHash, WholeRequest};
+/// use evenkeel::Picker;
+///
+/// let picker = Keyed::new(RingHash::new(), WholeRequest);
+/// let of = |set: &[&str], key| {
+///     let rank = picker.pick(&set, key, &mut Context::new());
+///     set[rank.unwrap()].to_owned()
+/// };
+/// // Without c, only the keys that c had are elsewhere.
+/// for key in ["k1", "k2", "k3", "k4", "k5"] {
+///     let before = of(&["a", "b", "c"], key);
+///     assert!(before == "c" || before == of(&["a", "b"], key));
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct RingHash {
+    points: u32,
+}
+
+const POINTS: u32 = 256;
+const MOST_POINTS: u64 = 1 << 20;
+
+impl RingHash {
+    /// Creates the algorithm with 256 points for each unit of weight.
+    pub fn new() -> Self {
+        Self { points: POINTS }
+    }
+
+    /// Creates it with another number of points for each unit of weight: 1 to 65,536. The standard
+    /// deviation of shares is 1/√points.
+    ///
+    /// # Errors
+    ///
+    /// When the number is out of range.
+    pub fn with_points(points: u32) -> Result<Self, InvalidSetting> {
+        match points {
+            1..=65_536 => Ok(Self { points }),
+            _ => Err(InvalidSetting::new(
+                "number of points",
+                points,
+                "1 to 65536 for each unit of weight",
+            )),
+        }
+    }
+}
+
+impl Default for RingHash {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Built for RingHash {
+    type Map = Ring;
+
+    fn build(&self, places: &[Place]) -> Ring {
+        let each = u64::from(self.points);
+        let most = MOST_POINTS.max(each * places.len() as u64);
+        let points_of = points_of(places, each, most);
+        let points = places.iter().flat_map(|place| {
+            let point = |number: u64| Point {
+                hash: mix(place.hash.wrapping_add(number.wrapping_mul(PHI))),
+                slot: place.slot,
+            };
+            (0..points_of(place)).map(point)
+        });
+        Ring::new(points.collect())
+    }
+
+    #[inline]
+    fn find(ring: &Ring, key: &[u8], accept: impl FnMut(u32) -> Option<usize>) -> Found {
+        let hash = xxh3_64(key);
+        ring.find(hash, || hash, accept)
+    }
+}

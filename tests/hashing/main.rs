@@ -1,0 +1,3 @@
+//! Hash pickers: where keys go, and what makes them move.
+
+mod vectors;
