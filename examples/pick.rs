@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use evenkeel::backend::State;
+use evenkeel::picker::hash::{HashAlgorithm, Keyed, WholeRequest};
 use evenkeel::picker::{Algorithm, Context, RoundRobin, Update, WeightedRoundRobin};
 use evenkeel::set::Masked;
 use evenkeel::{Backend, BackendSet, Picker, Pool};
@@ -39,6 +40,11 @@ Usage: pick --picker NAME --backend ID[=WEIGHT]... [--down ID]... (--count N | -
 Round robins begin at the first backend. Each pick is finished before the next one, and takes no
 time: to pickers that look at load or latency, all backends are idle and were never measured.
 
+Pickers that hash go by the request: the line of the file, without its end, or the number as text.
+Those that are named for another load balancer place keys as that one does, given the same
+backends in the same order: an ID is then the server's HOST:PORT as its configuration has it, and
+for nginx-ip-hash a line is a client's address.
+
 Exit code: 0 when all was picked, 1 when nothing can be picked, 2 when an argument is wrong.
 
 Pickers:
@@ -53,7 +59,7 @@ enum Stop {
 }
 
 struct Args {
-    algorithm: Algorithm,
+    picker: Arc<dyn Picker<str>>,
     pool: Pool<()>,
     requests: Requests,
     seed: Option<u64>,
@@ -106,10 +112,8 @@ fn run(args: Args) -> Result<(), Stop> {
     eprintln!("seed: {seed}");
     let mut cx = Context::new().seed(seed);
 
-    let picker = new_picker(args.algorithm);
-    let picker = picker
-        .prepare(&Update::new(&members, &eligible))
-        .unwrap_or(picker);
+    let prepared = args.picker.prepare(&Update::new(&members, &eligible));
+    let picker = prepared.unwrap_or(args.picker);
 
     let mut out = BufWriter::new(io::stdout().lock());
     for request in args.requests {
@@ -122,27 +126,39 @@ fn run(args: Args) -> Result<(), Stop> {
     out.flush().map_err(Stop::Output)
 }
 
-/// As [`Algorithm::picker`], but without the random first place, so that runs can be compared.
-fn new_picker(algorithm: Algorithm) -> Arc<dyn Picker<str>> {
-    match algorithm {
-        Algorithm::RoundRobin => Arc::new(RoundRobin::starting_at(0)),
-        Algorithm::WeightedRoundRobin => Arc::new(WeightedRoundRobin::starting_at(0)),
-        other => other.picker(),
+fn new_picker(name: &str) -> Result<Arc<dyn Picker<str>>, Stop> {
+    if let Ok(algorithm) = name.parse::<HashAlgorithm>() {
+        return Ok(Arc::new(Keyed::new(algorithm, WholeRequest)));
+    }
+    match name.parse() {
+        // Not at a random place, so that runs can be compared.
+        Ok(Algorithm::RoundRobin) => Ok(Arc::new(RoundRobin::starting_at(0))),
+        Ok(Algorithm::WeightedRoundRobin) => Ok(Arc::new(WeightedRoundRobin::starting_at(0))),
+        Ok(algorithm) => Ok(algorithm.picker()),
+        Err(_) => {
+            let names: Vec<_> = names().collect();
+            let names = names.join(", ");
+            Err(bad(format!(
+                "--picker: unknown algorithm {name:?}, expected one of {names}"
+            )))
+        }
     }
 }
 
+fn names() -> impl Iterator<Item = &'static str> {
+    let plain = Algorithm::ALL.iter().map(|algorithm| algorithm.name());
+    plain.chain(HashAlgorithm::ALL.iter().map(|algorithm| algorithm.name()))
+}
+
 fn print_help() -> ExitCode {
-    let names: String = Algorithm::ALL
-        .iter()
-        .flat_map(|algorithm| ["  ", algorithm.name(), "\n"])
-        .collect();
+    let names: String = names().flat_map(|name| ["  ", name, "\n"]).collect();
     // A reader who has gone does not miss the rest.
     let _ = write!(io::stdout(), "{USAGE}{names}");
     ExitCode::SUCCESS
 }
 
 fn parse(mut parser: Parser) -> Result<Args, Stop> {
-    let (mut algorithm, mut requests, mut seed) = (None, None, None);
+    let (mut picker, mut requests, mut seed) = (None, None, None);
     let (mut backends, mut down) = (Vec::new(), Vec::new());
 
     while let Some(arg) = parser.next().map_err(|error| bad(error.to_string()))? {
@@ -150,8 +166,7 @@ fn parse(mut parser: Parser) -> Result<Args, Stop> {
             Arg::Short('h') | Arg::Long("help") => return Err(Stop::Help),
             Arg::Long("picker") => {
                 let name = text(&mut parser, "--picker", "a NAME")?;
-                let known = name.parse::<Algorithm>();
-                algorithm = Some(known.map_err(|error| bad(format!("--picker: {error}")))?);
+                picker = Some(new_picker(&name)?);
             }
             Arg::Long("backend") => {
                 let given = text(&mut parser, "--backend", "ID[=WEIGHT]")?;
@@ -174,7 +189,7 @@ fn parse(mut parser: Parser) -> Result<Args, Stop> {
         }
     }
 
-    let algorithm = algorithm.ok_or_else(|| bad("no --picker, expected --picker NAME"))?;
+    let picker = picker.ok_or_else(|| bad("no --picker, expected --picker NAME"))?;
     if backends.is_empty() {
         return Err(bad(
             "no --backend, expected at least one --backend ID[=WEIGHT]",
@@ -189,7 +204,7 @@ fn parse(mut parser: Parser) -> Result<Args, Stop> {
         }
     }
     Ok(Args {
-        algorithm,
+        picker,
         pool,
         requests: requests.ok_or_else(|| {
             bad("neither --count nor --keys, expected one of --count N and --keys FILE")

@@ -170,7 +170,7 @@ impl Built for EnvoyRingHash {
                 number += 1;
             }
         }
-        Ring::new(points)
+        Ring::new(&points)
     }
 
     fn find(ring: &Ring, key: &[u8], accept: impl FnMut(u32) -> Option<usize>) -> Found {

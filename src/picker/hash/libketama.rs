@@ -59,7 +59,7 @@ impl Built for Libketama {
                 [0, 1, 2, 3].map(word)
             })
         });
-        Ring::new(points.collect())
+        Ring::new(&points.collect::<Vec<_>>())
     }
 
     fn find(ring: &Ring, key: &[u8], accept: impl FnMut(u32) -> Option<usize>) -> Found {

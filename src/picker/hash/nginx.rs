@@ -175,7 +175,7 @@ impl Built for NginxConsistent {
             };
             (0..points_of(place)).map(point)
         });
-        Ring::new(points.collect())
+        Ring::new(&points.collect::<Vec<_>>())
     }
 
     fn find(ring: &Ring, key: &[u8], accept: impl FnMut(u32) -> Option<usize>) -> Found {

@@ -11,7 +11,7 @@ use super::table::Found;
 #[derive(Debug)]
 pub struct Ring {
     points: Box<[Point]>,
-    /// By the leading bits of a hash.
+    /// By the leading bits of a hash, and one more: the end.
     firsts: Box<[u32]>,
     shift: u32,
 }
@@ -39,22 +39,29 @@ pub(super) fn points_of(places: &[Place], each: u64, most: u64) -> impl Fn(&Plac
 const STEPS: usize = 256;
 
 impl Ring {
-    /// Of points with the same hash the first is kept.
-    pub(super) fn new(mut points: Vec<Point>) -> Self {
-        points.sort_by_key(|point| point.hash);
-        points.dedup_by_key(|point| point.hash);
-        let bits = points.len().next_power_of_two().ilog2().max(1);
+    /// Of points with the same hash the first one counts.
+    pub(super) fn new(given: &[Point]) -> Self {
+        let bits = given.len().next_power_of_two().ilog2().max(1);
         let shift = u64::BITS - bits;
-        let mut firsts = Vec::with_capacity(1 << bits);
-        let mut next = 0;
-        for piece in 0..1_u64 << bits {
-            while points
-                .get(next)
-                .is_some_and(|point| point.hash >> shift < piece)
-            {
-                next += 1;
-            }
-            firsts.push(next as u32);
+        let piece = |point: &Point| (point.hash >> shift) as usize;
+
+        // Sorted by piece first, which takes no comparison, and then within each of them.
+        let mut firsts = vec![0; (1 << bits) + 1];
+        for point in given {
+            firsts[piece(point) + 1] += 1;
+        }
+        for at in 1..firsts.len() {
+            firsts[at] += firsts[at - 1];
+        }
+        let mut next = firsts.clone();
+        let mut points = given.to_vec();
+        for point in given {
+            let next = &mut next[piece(point)];
+            points[*next as usize] = *point;
+            *next += 1;
+        }
+        for ends in firsts.windows(2) {
+            points[ends[0] as usize..ends[1] as usize].sort_by_key(|point| point.hash);
         }
         Self {
             points: points.into(),

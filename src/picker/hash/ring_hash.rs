@@ -16,17 +16,16 @@ use crate::random::{PHI, mix};
 ///
 /// # Algorithm
 ///
-/// A backend of weight w has 256 × w points. They depend on nothing but its hash key, so that a
-/// backend that comes or goes moves its own keys only. The standard deviation of a share is 1/√256
-/// = 6 % of it.
-///
-/// Should all points be more than 1,048,576, and more than 256 for each backend on average, then
-/// the points for each unit of weight are halved until they are not, and each backend keeps at
-/// least one. So large weights cost no memory; where a change of the set brings such a halving
-/// about, keys of others move as well.
+/// A backend of weight w has 320 × w points. They depend on nothing but its hash key, so that a
+/// backend that comes or goes moves its own keys only. The standard deviation of a share is 1/√320
+/// = 5.6 % of it.
 ///
 /// A lookup is O(1): an index leads to the first point of a piece of the circle. 20 to 24 bytes for
-/// each point, so 6 KB for a backend of weight 1. Built in O(p log p) for p points.
+/// each point, so up to 8 KB for each unit of weight: where weights are large, such as 100 for
+/// each, divide them or take [fewer points](Self::with_points). Should all points be more than
+/// 4,194,304, and more than 320 for each backend on average, then the points for each unit of
+/// weight are halved until they are not, and each backend keeps at least one; a change of the set
+/// that brings a halving about moves keys of others as well. Built in O(p) for p points.
 ///
 /// Point i of a backend is the i-th output of splitmix64 seeded with the XXH3 hash of its hash key;
 /// a key's place is its XXH3 hash.
@@ -59,11 +58,11 @@ pub struct RingHash {
     points: u32,
 }
 
-const POINTS: u32 = 256;
-const MOST_POINTS: u64 = 1 << 20;
+const POINTS: u32 = 320;
+const MOST_POINTS: u64 = 1 << 22;
 
 impl RingHash {
-    /// Creates the algorithm with 256 points for each unit of weight.
+    /// Creates the algorithm with 320 points for each unit of weight.
     pub fn new() -> Self {
         Self { points: POINTS }
     }
@@ -106,7 +105,7 @@ impl Built for RingHash {
             };
             (0..points_of(place)).map(point)
         });
-        Ring::new(points.collect())
+        Ring::new(&points.collect::<Vec<_>>())
     }
 
     #[inline]
