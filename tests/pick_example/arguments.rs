@@ -1,15 +1,13 @@
 //! What is said about arguments that are wrong, or to those who ask for help.
 
-use evenkeel::picker::Algorithm;
-
-use crate::run::{pick, pick_with_input};
+use crate::run::{names, pick, pick_with_input};
 
 #[test]
 fn a_bad_argument_is_one_line_that_names_it_and_what_is_expected_with_code_2() {
     const WEIGHT: &str = "expected ID or ID=WEIGHT, with a WEIGHT from 0 to 4294967295";
     const NUMBER: &str = "expected a number from 0 to 18446744073709551615";
     const OPTIONS: &str = "expected --picker, --backend, --down, --count, --keys, --seed or --help";
-    let names: Vec<&str> = Algorithm::ALL.iter().map(|known| known.name()).collect();
+    let names: Vec<&str> = names().collect();
     let names = format!("expected one of {}", names.join(", "));
 
     let good = "--picker random --backend a";
@@ -140,7 +138,7 @@ fn help_is_printed_on_standard_output_and_names_every_picker() {
         ] {
             assert!(run.stdout.contains(expected), "{expected}");
         }
-        for algorithm in Algorithm::ALL {
+        for algorithm in names() {
             let line = format!("\n  {algorithm}\n");
             assert!(run.stdout.contains(&line), "{algorithm}");
         }

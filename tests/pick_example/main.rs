@@ -8,9 +8,7 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 use std::{env, fs, process};
 
-use evenkeel::picker::Algorithm;
-
-use run::{example, pick, pick_with_input};
+use run::{example, names, pick, pick_with_input};
 
 #[test]
 fn weighted_round_robin_prints_the_sequence_of_nginx() {
@@ -58,7 +56,7 @@ fn the_share_of_one_that_is_down_goes_to_all_others_by_weight() {
 
 #[test]
 fn a_backend_of_weight_zero_is_never_picked_by_any_picker() {
-    for algorithm in Algorithm::ALL {
+    for algorithm in names() {
         let run = pick(&format!(
             "--picker {algorithm} --backend a --backend b=0 --backend c --count 200"
         ));
@@ -69,7 +67,7 @@ fn a_backend_of_weight_zero_is_never_picked_by_any_picker() {
 
 #[test]
 fn every_picker_can_be_tried_and_only_picks_what_is_up() {
-    for algorithm in Algorithm::ALL {
+    for algorithm in names() {
         let run = pick(&format!(
             "--picker {algorithm} --backend a --backend b=3 --backend c --down a --count 500"
         ));
@@ -117,6 +115,39 @@ fn keys_are_read_from_a_file() {
 }
 
 #[test]
+fn keys_go_where_the_other_load_balancer_sends_them() {
+    // Recorded from nginx 1.22.1; see tests/hashing/vectors.
+    let backends = "--backend 10.0.0.1:8080 --backend 10.0.0.2:8080 --backend 10.0.0.3:8080";
+    for picker in [
+        "nginx-hash",
+        "nginx-consistent",
+        "nginx-ip-hash",
+        "libketama",
+        "envoy-ring-hash",
+        "envoy-maglev",
+    ] {
+        let file = format!(
+            "{}/tests/hashing/vectors/{picker}.a.tsv",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let recorded = fs::read_to_string(file).expect("a recorded file");
+        let pairs: String = recorded
+            .lines()
+            .filter_map(|line| line.strip_prefix("key\t"))
+            .flat_map(|pair| [pair, "\n"])
+            .collect();
+        let keys: String = pairs
+            .lines()
+            .filter_map(|pair| pair.split('\t').next())
+            .flat_map(|key| [key, "\n"])
+            .collect();
+        let args = format!("--picker {picker} {backends} --keys -");
+        let run = pick_with_input(args.split(' '), &keys);
+        assert_eq!(run.stdout, pairs, "{picker}");
+    }
+}
+
+#[test]
 fn no_keys_and_a_count_of_zero_are_no_picks() {
     for requests in ["--keys -", "--count 0"] {
         let run = pick(&format!("--picker random --backend a {requests}"));
@@ -126,7 +157,7 @@ fn no_keys_and_a_count_of_zero_are_no_picks() {
 
 #[test]
 fn the_same_seed_gives_the_same_picks_and_another_one_others() {
-    for algorithm in Algorithm::ALL {
+    for algorithm in names() {
         let run = |seed| {
             let backends = "--backend a --backend b=2 --backend c";
             pick(&format!(
@@ -136,7 +167,7 @@ fn the_same_seed_gives_the_same_picks_and_another_one_others() {
         let first = run(7);
         assert_eq!(first.stderr, "seed: 7\n");
         assert_eq!(first.stdout, run(7).stdout, "{algorithm}");
-        if ["random", "weighted-random", "least-requests"].contains(&algorithm.name()) {
+        if ["random", "weighted-random", "least-requests"].contains(&algorithm) {
             assert_ne!(first.stdout, run(8).stdout, "{algorithm}");
         }
     }

@@ -7,6 +7,9 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::thread;
 
+use evenkeel::picker::Algorithm;
+use evenkeel::picker::hash::HashAlgorithm;
+
 /// What a run left behind.
 pub(crate) struct Run {
     pub(crate) code: Option<i32>,
@@ -86,4 +89,10 @@ pub(crate) fn example() -> &'static Path {
             .expect("cargo names the executable");
         path.into()
     })
+}
+
+/// The names of all pickers.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    let plain = Algorithm::ALL.iter().map(|algorithm| algorithm.name());
+    plain.chain(HashAlgorithm::ALL.iter().map(|algorithm| algorithm.name()))
 }
