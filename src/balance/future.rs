@@ -3,15 +3,16 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use tower::BoxError;
 use tower_service::Service;
 
+use super::attempt::Bound;
 use super::waiting::{Asked, Dispatch, Waiting};
-use super::{Error, Route, Shared, Track};
+use super::{Error, Route, Shared, Track, Waits};
 use crate::backend::{Completion, Failure, Outcome};
+use crate::picker::NoBackend;
 
 pin_project! {
     /// The response of a [`Balance`](super::Balance).
@@ -53,15 +54,20 @@ where
         shared: &Arc<Shared<T, Req>>,
         route: &R,
         track: K,
-        max_wait: Duration,
+        waits: Waits,
         request: Req,
+        bound: Option<Bound>,
     ) -> Self {
         // The usual case needs no waker: the first backend picked is ready. If it is pending, it
         // will be asked again with a real one.
         let mut cx = shared.context();
         let view = shared.view();
-        let Ok(member) = view.pick(&request, &mut cx) else {
-            return Self::waiting(shared, route, track, max_wait, request, None);
+        let picked = match bound {
+            None => view.pick(&request, &mut cx),
+            Some(bound) => view.snapshot.bound(bound.handle).ok_or(NoBackend::Gone),
+        };
+        let Ok(member) = picked else {
+            return Self::waiting(shared, route, track, waits, request, bound, None);
         };
         let mut service = route.route(&member.value);
         let asked = match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
@@ -72,10 +78,10 @@ where
                 let state = State::Called { future, completion };
                 return Self { state, track };
             }
-            Poll::Pending => Asked::pending(member, service),
+            Poll::Pending => Asked::pending(member, service, cx.is_keyed() || bound.is_some()),
             Poll::Ready(Err(error)) => Asked::failed(&view, member, error.into(), &mut cx),
         };
-        Self::waiting(shared, route, track, max_wait, request, Some(asked))
+        Self::waiting(shared, route, track, waits, request, bound, Some(asked))
     }
 
     #[cold]
@@ -83,12 +89,13 @@ where
         shared: &Arc<Shared<T, Req>>,
         route: &R,
         track: K,
-        max_wait: Duration,
+        waits: Waits,
         request: Req,
+        bound: Option<Bound>,
         asked: Option<Asked<R::Service>>,
     ) -> Self {
         let shared = Arc::clone(shared);
-        let waiting = Waiting::new(shared, route.clone(), max_wait, request, asked);
+        let waiting = Waiting::new(shared, route.clone(), waits, request, bound, asked);
         let state = State::Waiting {
             waiting: Box::new(waiting),
         };

@@ -14,6 +14,7 @@
 //!                them, or for a change of the pool, up to `max_wait`; then fail and say why
 //! ```
 
+mod attempt;
 mod error;
 mod future;
 mod route;
@@ -22,12 +23,13 @@ mod shared;
 mod track;
 mod waiting;
 
+pub use self::attempt::{Attempt, Attempts};
 pub use self::error::{Error, PassedOver, Reason};
 pub use self::future::ResponseFuture;
 pub use self::route::{Direct, Route};
 pub use self::service::Balance;
 #[cfg(feature = "http")]
-pub(crate) use self::service::MAX_WAIT;
+pub(crate) use self::service::Waits;
 pub(crate) use self::service::short_ways_in;
 pub(crate) use self::shared::{Shared, share};
 pub use self::track::{OnResponse, Track};

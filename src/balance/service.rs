@@ -6,7 +6,8 @@ use std::time::Duration;
 use tower::BoxError;
 use tower_service::Service;
 
-use super::{Direct, Error, OnResponse, ResponseFuture, Route, Shared, Track, share};
+use super::attempt::Bound;
+use super::{Attempts, Direct, Error, OnResponse, ResponseFuture, Route, Shared, Track, share};
 use crate::backend::Value;
 use crate::picker::Picker;
 use crate::set::Pool;
@@ -105,11 +106,24 @@ pub struct Balance<T, Req, R = Direct, K = OnResponse> {
     shared: Arc<Shared<T, Req>>,
     route: R,
     track: K,
-    max_wait: Duration,
+    waits: Waits,
 }
 
-/// How long a request waits for a backend unless told otherwise.
-pub(crate) const MAX_WAIT: Duration = Duration::from_secs(1);
+/// How long a request waits for a backend.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waits {
+    pub(crate) max: Duration,
+    pub(crate) affinity: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self {
+            max: Duration::from_secs(1),
+            affinity: Duration::ZERO,
+        }
+    }
+}
 
 impl<T, Req> Balance<T, Req>
 where
@@ -118,7 +132,12 @@ where
 {
     /// Spreads requests over services with a picker, which can be a closure.
     pub fn new(pool: impl Into<Pool<T>>, picker: impl Picker<Req> + 'static) -> Self {
-        Self::with_parts(share(pool.into(), picker), Direct, OnResponse, MAX_WAIT)
+        Self::with_parts(
+            share(pool.into(), picker),
+            Direct,
+            OnResponse,
+            Waits::default(),
+        )
     }
 
     short_ways_in!(Pool<T>);
@@ -129,13 +148,13 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
         shared: Arc<Shared<T, Req>>,
         route: R,
         track: K,
-        max_wait: Duration,
+        waits: Waits,
     ) -> Self {
         Self {
             shared,
             route,
             track,
-            max_wait,
+            waits,
         }
     }
 
@@ -144,8 +163,43 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
     /// fails at once.
     #[must_use]
     pub fn max_wait(mut self, max_wait: Duration) -> Self {
-        self.max_wait = max_wait;
+        self.waits.max = max_wait;
         self
+    }
+
+    /// Sets how long a request that a picker sends by a [key](crate::picker::hash), or that is
+    /// [bound](super::Attempt) to a backend, waits for its own backend to be ready before it is
+    /// passed over. Default 0: at once, as with any other. It is part of `max_wait`, and no longer.
+    #[must_use]
+    pub fn affinity_wait(mut self, affinity_wait: Duration) -> Self {
+        self.waits.affinity = affinity_wait;
+        self
+    }
+
+    /// Returns the service of [`Attempt`](super::Attempt)s: requests that may ask for a backend.
+    pub fn attempts(self) -> Attempts<T, Req, R, K> {
+        Attempts::new(self)
+    }
+
+    #[inline]
+    pub(super) fn call_bound(
+        &self,
+        request: Req,
+        bound: Option<Bound>,
+    ) -> ResponseFuture<T, Req, R, K>
+    where
+        R: Route<T, Req> + Clone,
+        <R::Service as Service<Req>>::Error: Into<BoxError>,
+        K: Clone,
+    {
+        ResponseFuture::new(
+            &self.shared,
+            &self.route,
+            self.track.clone(),
+            self.waits,
+            request,
+            bound,
+        )
     }
 
     /// Makes picks repeatable: all random choices of this balance and its clones come from this
@@ -162,7 +216,7 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
     /// See [`Route`] for an example.
     #[must_use]
     pub fn route<R2>(self, route: R2) -> Balance<T, Req, R2, K> {
-        Balance::with_parts(self.shared, route, self.track, self.max_wait)
+        Balance::with_parts(self.shared, route, self.track, self.waits)
     }
 
     /// Replaces the way in which requests are counted as in flight.
@@ -170,7 +224,7 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
     /// See [`Track`] for an example.
     #[must_use]
     pub fn track<K2>(self, track: K2) -> Balance<T, Req, R, K2> {
-        Balance::with_parts(self.shared, self.route, track, self.max_wait)
+        Balance::with_parts(self.shared, self.route, track, self.waits)
     }
 
     /// Returns the pool.
@@ -221,13 +275,7 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        ResponseFuture::new(
-            &self.shared,
-            &self.route,
-            self.track.clone(),
-            self.max_wait,
-            request,
-        )
+        self.call_bound(request, None)
     }
 }
 
@@ -237,7 +285,7 @@ impl<T, Req, R: Clone, K: Clone> Clone for Balance<T, Req, R, K> {
             shared: Arc::clone(&self.shared),
             route: self.route.clone(),
             track: self.track.clone(),
-            max_wait: self.max_wait,
+            waits: self.waits,
         }
     }
 }
@@ -245,7 +293,7 @@ impl<T, Req, R: Clone, K: Clone> Clone for Balance<T, Req, R, K> {
 impl<T, Req, R, K> fmt::Debug for Balance<T, Req, R, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Balance")
-            .field("max_wait", &self.max_wait)
+            .field("waits", &self.waits)
             .finish_non_exhaustive()
     }
 }

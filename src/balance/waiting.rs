@@ -9,7 +9,8 @@ use tokio::time::{Instant, Sleep};
 use tower::BoxError;
 use tower_service::Service;
 
-use super::{Error, PassedOver, Reason, Route, Shared};
+use super::attempt::Bound;
+use super::{Error, PassedOver, Reason, Route, Shared, Waits};
 use crate::backend::{Completion, Failure, Live, Outcome};
 use crate::picker::{self, NoBackend, View};
 use crate::set::{BackendSet, Masked, Member};
@@ -20,13 +21,23 @@ use crate::set::{BackendSet, Masked, Member};
 /// over. Then it waits: for any of those that are pending, for a change of the set or the picker,
 /// or for the time to run out. All that it waits for wakes it, so it needs no other request to get
 /// on.
+///
+/// A backend that was chosen by a key, or to which the request is bound, is waited for alone at
+/// first.
 pub(super) struct Waiting<T, Req, R: Route<T, Req>> {
     shared: Arc<Shared<T, Req>>,
     route: R,
     request: Option<Req>,
+    bound: Option<Bound>,
     asked: Vec<Asked<R::Service>>,
     changed: Option<Pin<Box<OwnedNotified>>>,
-    max_wait: Duration,
+    affinity: Timer,
+    max: Timer,
+}
+
+/// A time that starts when it is first asked for.
+struct Timer {
+    duration: Duration,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -35,6 +46,8 @@ pub(super) struct Asked<S> {
     live: Arc<Live>,
     /// Which of the backend's values was asked.
     values: u32,
+    /// Whether another would do less well.
+    keyed: bool,
     state: AskedState<S>,
 }
 
@@ -67,18 +80,20 @@ where
     pub(super) fn new(
         shared: Arc<Shared<T, Req>>,
         route: R,
-        max_wait: Duration,
+        waits: Waits,
         request: Req,
+        bound: Option<Bound>,
         asked: Option<Asked<R::Service>>,
     ) -> Self {
         Self {
             shared,
             route,
             request: Some(request),
+            bound,
             asked: asked.into_iter().collect(),
             changed: None,
-            max_wait,
-            sleep: None,
+            affinity: Timer::new(waits.affinity),
+            max: Timer::new(waits.max),
         }
     }
 
@@ -112,7 +127,7 @@ where
                 ) if self.asked.is_empty() => cause,
                 Round::Exhausted(cause) => return Poll::Ready(Err(self.error(cause))),
             };
-            if self.time_is_up(cx) {
+            if self.max.is_up(cx) {
                 return Poll::Ready(Err(self.error(cause)));
             }
             return Poll::Pending;
@@ -127,8 +142,13 @@ where
         let set = &*view.snapshot;
 
         // Who left, is out, or has another service by now need not be waited for.
+        let bound = self.bound;
         let same = |asked: &Asked<_>| {
-            let member = rank_of(set, &asked.live).and_then(|rank| set.member(rank));
+            let handle = asked.live.handle();
+            let member = match bound {
+                Some(bound) if bound.handle == handle => set.bound(handle),
+                _ => rank_of(set, &asked.live).and_then(|rank| set.member(rank)),
+            };
             member.is_some_and(|member| member.values == asked.values)
         };
         self.asked.retain(same);
@@ -153,6 +173,26 @@ where
             }
         }
 
+        if let Some(bound) = self.bound {
+            let asked = |asked: &Asked<_>| asked.live.handle() == bound.handle;
+            if !self.asked.iter().any(asked) {
+                match set.bound(bound.handle) {
+                    None if bound.only => return Round::Exhausted(Some(NoBackend::Gone)),
+                    None => {}
+                    Some(member) => {
+                        pick_cx.set_keyed();
+                        match self.ask(&view, member, &mut pick_cx, cx) {
+                            Some(ready) => return ready,
+                            None => pick_cx = shared.context(),
+                        }
+                    }
+                }
+            }
+            if bound.only {
+                return self.pending_or(None);
+            }
+        }
+
         let mut masked = Masked::new(set);
         for asked in &self.asked {
             if let Some(rank) = rank_of(set, &asked.live) {
@@ -160,6 +200,9 @@ where
             }
         }
         let exhausted = loop {
+            if self.is_worth_waiting(cx) {
+                return Round::Pending;
+            }
             if masked.is_empty() {
                 break self.asked.is_empty().then(|| NoBackend::of(set));
             }
@@ -179,37 +222,48 @@ where
                     eligible: masked.len(),
                 });
             };
-            let mut service = self.route.route(&member.value);
-            self.asked.push(match service.poll_ready(cx) {
-                Poll::Ready(Ok(())) => {
-                    return Round::Ready(service, view.begin(&member.live, &mut pick_cx));
-                }
-                Poll::Pending => Asked::pending(member, service),
-                Poll::Ready(Err(error)) => Asked::failed(&view, member, error.into(), &mut pick_cx),
-            });
+            if let Some(ready) = self.ask(&view, member, &mut pick_cx, cx) {
+                return ready;
+            }
             masked.mask(rank);
         };
+        self.pending_or(exhausted)
+    }
+
+    /// Asks a backend whether it is ready, and notes it down if it is not.
+    fn ask(
+        &mut self,
+        view: &View<T, Req>,
+        member: &Member<T>,
+        pick_cx: &mut picker::Context,
+        cx: &mut Context<'_>,
+    ) -> Option<Round<R::Service>> {
+        let mut service = self.route.route(&member.value);
+        self.asked.push(match service.poll_ready(cx) {
+            Poll::Ready(Ok(())) => {
+                return Some(Round::Ready(service, view.begin(&member.live, pick_cx)));
+            }
+            Poll::Pending => Asked::pending(member, service, pick_cx.is_keyed()),
+            Poll::Ready(Err(error)) => Asked::failed(view, member, error.into(), pick_cx),
+        });
+        None
+    }
+
+    /// Whether the last one asked is pending, and other backends would do less well.
+    fn is_worth_waiting(&mut self, cx: &mut Context<'_>) -> bool {
+        let last = self.asked.last();
+        let pending =
+            |asked: &Asked<_>| asked.keyed && matches!(asked.state, AskedState::Pending(_));
+        last.is_some_and(pending) && !self.affinity.is_up(cx) && !self.max.is_up(cx)
+    }
+
+    fn pending_or(&self, exhausted: Option<NoBackend>) -> Round<R::Service> {
         let pending = |asked: &Asked<_>| matches!(asked.state, AskedState::Pending(_));
         if self.asked.iter().any(pending) {
             Round::Pending
         } else {
             Round::Exhausted(exhausted)
         }
-    }
-
-    fn time_is_up(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.max_wait.is_zero() {
-            return true;
-        }
-        if self.sleep.is_none() {
-            // Without a runtime there is no timer, so there can be no wait with a bound.
-            if tokio::runtime::Handle::try_current().is_err() {
-                return true;
-            }
-            self.sleep = Some(Box::pin(tokio::time::sleep(self.max_wait)));
-        }
-        let sleep = self.sleep.as_mut().expect("set above");
-        sleep.as_mut().poll(cx).is_ready()
     }
 
     fn error(&mut self, cause: Option<NoBackend>) -> Error {
@@ -225,20 +279,49 @@ where
         });
         Error::Unavailable {
             passed_over: passed_over.collect(),
-            waited: self.sleep.as_ref().map_or(Duration::ZERO, |sleep| {
-                let left = sleep.deadline().saturating_duration_since(Instant::now());
-                self.max_wait.saturating_sub(left)
-            }),
+            waited: self.max.elapsed(),
         }
+    }
+}
+
+impl Timer {
+    fn new(duration: Duration) -> Self {
+        Self {
+            duration,
+            sleep: None,
+        }
+    }
+
+    fn is_up(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.duration.is_zero() {
+            return true;
+        }
+        if self.sleep.is_none() {
+            // Without a runtime there is no timer, so there can be no wait with a bound.
+            if tokio::runtime::Handle::try_current().is_err() {
+                return true;
+            }
+            self.sleep = Some(Box::pin(tokio::time::sleep(self.duration)));
+        }
+        let sleep = self.sleep.as_mut().expect("set above");
+        sleep.as_mut().poll(cx).is_ready()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.sleep.as_ref().map_or(Duration::ZERO, |sleep| {
+            let left = sleep.deadline().saturating_duration_since(Instant::now());
+            self.duration.saturating_sub(left)
+        })
     }
 }
 
 impl<S> Asked<S> {
     #[cold]
-    pub(super) fn pending<T>(member: &Member<T>, service: S) -> Self {
+    pub(super) fn pending<T>(member: &Member<T>, service: S, keyed: bool) -> Self {
         Self {
             live: Arc::clone(&member.live),
             values: member.values,
+            keyed,
             state: AskedState::Pending(service),
         }
     }
@@ -255,6 +338,7 @@ impl<S> Asked<S> {
         Self {
             live: Arc::clone(&member.live),
             values: member.values,
+            keyed: false,
             state: AskedState::Failed(error),
         }
     }

@@ -7,7 +7,7 @@ use tower_layer::Layer;
 
 use super::via::HostFrom;
 use super::{Address, OnBodyEnd, Via};
-use crate::balance::{Balance, MAX_WAIT, Shared, share, short_ways_in};
+use crate::balance::{Balance, Shared, Waits, share, short_ways_in};
 use crate::picker::Picker;
 use crate::set::Pool;
 
@@ -50,7 +50,7 @@ use crate::set::Pool;
 pub struct BalanceLayer<B> {
     shared: Arc<Shared<Address, Request<B>>>,
     host: HostFrom,
-    max_wait: Duration,
+    waits: Waits,
 }
 
 impl<B: 'static> BalanceLayer<B> {
@@ -59,7 +59,7 @@ impl<B: 'static> BalanceLayer<B> {
         Self {
             shared: share(pool.into(), picker),
             host: HostFrom::default(),
-            max_wait: MAX_WAIT,
+            waits: Waits::default(),
         }
     }
 
@@ -80,7 +80,14 @@ impl<B> BalanceLayer<B> {
 
     /// Sets how long a request may wait for a backend; see [`Balance::max_wait`]. Default 1 s.
     pub fn max_wait(mut self, max_wait: Duration) -> Self {
-        self.max_wait = max_wait;
+        self.waits.max = max_wait;
+        self
+    }
+
+    /// Sets how long a request waits for the backend of its key; see [`Balance::affinity_wait`].
+    /// Default 0.
+    pub fn affinity_wait(mut self, affinity_wait: Duration) -> Self {
+        self.waits.affinity = affinity_wait;
         self
     }
 
@@ -105,7 +112,7 @@ impl<B, C> Layer<C> for BalanceLayer<B> {
             Arc::clone(&self.shared),
             route,
             OnBodyEnd::new(),
-            self.max_wait,
+            self.waits,
         )
     }
 }
@@ -115,7 +122,7 @@ impl<B> Clone for BalanceLayer<B> {
         Self {
             shared: Arc::clone(&self.shared),
             host: self.host,
-            max_wait: self.max_wait,
+            waits: self.waits,
         }
     }
 }
@@ -124,7 +131,7 @@ impl<B> fmt::Debug for BalanceLayer<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BalanceLayer")
             .field("host", &self.host)
-            .field("max_wait", &self.max_wait)
+            .field("waits", &self.waits)
             .finish_non_exhaustive()
     }
 }

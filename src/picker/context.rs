@@ -26,6 +26,7 @@ pub struct Context {
     attempt: u32,
     now: Option<Instant>,
     random: Option<fastrand::Rng>,
+    keyed: bool,
 }
 
 impl Context {
@@ -36,6 +37,7 @@ impl Context {
             attempt: 0,
             now: None,
             random: None,
+            keyed: false,
         }
     }
 
@@ -62,6 +64,20 @@ impl Context {
     #[inline]
     pub fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// Says that the choice follows from the request, so that another backend would do less well: a
+    /// balance may then wait for it for a while, see
+    /// [`Balance::affinity_wait`](crate::Balance::affinity_wait). For pickers that go by a key.
+    #[inline]
+    pub fn set_keyed(&mut self) {
+        self.keyed = true;
+    }
+
+    /// Returns whether the picker has said so.
+    #[inline]
+    pub fn is_keyed(&self) -> bool {
+        self.keyed
     }
 
     /// Returns the time. It stays the same for as long as the context lives.

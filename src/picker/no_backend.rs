@@ -34,6 +34,8 @@ pub enum NoBackend {
         /// How many members there are.
         members: usize,
     },
+    /// The backend that the request is bound to is not a member any more.
+    Gone,
     /// The picker chose none of the eligible backends. In a balance this fails at once:
     /// waiting is for the set to change, and the picker has had its say.
     Declined {
@@ -82,6 +84,7 @@ impl fmt::Display for NoBackend {
                 and_more(f, *members)?;
                 f.write_str(")")
             }
+            Self::Gone => f.write_str("the backend that it is bound to has left"),
             Self::Declined { eligible } => {
                 write!(f, "the picker chose none of {eligible} eligible backends")
             }

@@ -117,6 +117,16 @@ impl<T> Snapshot<T> {
         self.members.get(self.slot(rank)?)
     }
 
+    /// The member with a handle, eligible or not, if it takes requests that ask for it.
+    #[cfg(feature = "tower")]
+    pub(crate) fn bound(&self, handle: Handle) -> Option<&Member<T>> {
+        let member = self.members.get(handle.slot())?;
+        let takes = match member.state() {
+            State::Eligible | State::Draining | State::ZeroWeight => true,
+        };
+        (takes && member.live.handle() == handle).then_some(member)
+    }
+
     pub(super) fn len_all(&self) -> usize {
         self.order.len()
     }

@@ -190,6 +190,7 @@ where
         let Some(key) = present(&*self.key, request) else {
             return self.fallback.pick(set, request, cx);
         };
+        cx.set_keyed();
         let key = key.as_bytes();
         match &self.prepared {
             Some(prepared) => prepared.find(set, key, self.bound),
