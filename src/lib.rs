@@ -50,6 +50,7 @@ pub mod discover;
 pub mod guide;
 #[cfg(feature = "http")]
 pub mod http;
+mod invalid;
 pub mod picker;
 mod random;
 pub mod set;
@@ -59,6 +60,7 @@ mod time;
 pub use self::backend::Backend;
 #[cfg(feature = "tower")]
 pub use self::balance::{Balance, Error};
+pub use self::invalid::InvalidSetting;
 pub use self::picker::Picker;
 pub use self::set::{BackendSet, Pool};
 

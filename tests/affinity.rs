@@ -40,7 +40,7 @@ async fn closed_gates() -> (
         .iter()
         .map(|gate| Backend::new(gate.name, gate.clone()))
         .collect();
-    let picker = || Keyed::new(Maglev::new(), key_of(|_: &()| Some("some key".into())));
+    let picker = || Keyed::new(Maglev::new(), key_of(|(): &()| Some("some key".into())));
     let of_key = Balance::new(echoes(), picker()).oneshot(()).await.unwrap();
     let home = gates.into_iter().find(|gate| gate.name == of_key).unwrap();
     (pool, picker(), home)

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::InvalidSetting;
+
 /// How long to leave a backend alone after its n-th failure in a row: doubling, with jitter.
 ///
 /// ```text
@@ -15,20 +17,12 @@ use std::time::Duration;
 /// let backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5))?;
 ///
 /// let error = Backoff::new(Duration::from_secs(5), Duration::from_secs(1)).unwrap_err();
-/// assert_eq!(error.to_string(), "back-off from 5s to 1s: expected a base above zero and a maximum not below it");
-/// # Ok::<(), evenkeel::connect::InvalidBackoff>(())
+/// assert_eq!(error.to_string(), "invalid back-off 5s to 1s: expected a base above zero and a maximum not below it");
+/// # Ok::<(), evenkeel::InvalidSetting>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct Backoff {
-    base: Duration,
-    max: Duration,
-}
-
-/// The durations of a back-off make no sense.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("back-off from {base:?} to {max:?}: expected a base above zero and a maximum not below it")]
-pub struct InvalidBackoff {
     base: Duration,
     max: Duration,
 }
@@ -39,9 +33,11 @@ impl Backoff {
     /// # Errors
     ///
     /// When `base` is zero or above `max`.
-    pub fn new(base: Duration, max: Duration) -> Result<Self, InvalidBackoff> {
+    pub fn new(base: Duration, max: Duration) -> Result<Self, InvalidSetting> {
         if base.is_zero() || base > max {
-            return Err(InvalidBackoff { base, max });
+            let given = format_args!("{base:?} to {max:?}");
+            let expected = "a base above zero and a maximum not below it";
+            return Err(InvalidSetting::new("back-off", given, expected));
         }
         Ok(Self { base, max })
     }

@@ -19,6 +19,6 @@ mod backoff;
 mod connected;
 mod maker;
 
-pub use self::backoff::{Backoff, InvalidBackoff};
+pub use self::backoff::Backoff;
 pub use self::connected::{ConnectError, Connected, ConnectedFuture};
 pub use self::maker::Connect;

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
-use super::sample::{InvalidChoices, Sampler};
+use super::sample::Sampler;
 use super::{Context, Needs, Picker, Update};
+use crate::InvalidSetting;
 use crate::set::{BackendSet, less_loaded};
 
 /// Draws a few backends by weight and picks the one with the fewest requests in flight.
@@ -37,8 +38,8 @@ use crate::set::{BackendSet, less_loaded};
 /// let three = LeastRequests::with_choices(3)?;
 ///
 /// let error = LeastRequests::with_choices(1).unwrap_err();
-/// assert_eq!(error.to_string(), "1 choices: expected a number from 2 to 32");
-/// # Ok::<(), evenkeel::picker::InvalidChoices>(())
+/// assert_eq!(error.to_string(), "invalid number of choices 1: expected 2 to 32");
+/// # Ok::<(), evenkeel::InvalidSetting>(())
 /// ```
 #[derive(Debug)]
 #[must_use]
@@ -59,7 +60,7 @@ impl LeastRequests {
     /// # Errors
     ///
     /// When it is not from 2 to 32.
-    pub fn with_choices(choices: usize) -> Result<Self, InvalidChoices> {
+    pub fn with_choices(choices: usize) -> Result<Self, InvalidSetting> {
         Ok(Self {
             sampler: Sampler::with_choices(choices)?,
         })

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
-use super::sample::{InvalidChoices, Sampler};
+use super::sample::Sampler;
 use super::{Context, Needs, Picker, Update};
+use crate::InvalidSetting;
 use crate::set::BackendSet;
 
 /// Draws a few backends by weight and picks the one that should answer first: latency times
@@ -39,7 +40,7 @@ use crate::set::BackendSet;
 ///
 /// let picker = LeastResponseTime::with_choices(3)?;
 /// # let _ = picker;
-/// # Ok::<(), evenkeel::picker::InvalidChoices>(())
+/// # Ok::<(), evenkeel::InvalidSetting>(())
 /// ```
 #[derive(Debug)]
 #[must_use]
@@ -64,7 +65,7 @@ impl LeastResponseTime {
     /// # Errors
     ///
     /// When it is not from 2 to 32.
-    pub fn with_choices(choices: usize) -> Result<Self, InvalidChoices> {
+    pub fn with_choices(choices: usize) -> Result<Self, InvalidSetting> {
         Ok(Self {
             sampler: Sampler::with_choices(choices)?,
         })

@@ -73,7 +73,6 @@ pub(crate) use self::no_backend::{NAMED, and_more};
 pub use self::ordered::Ordered;
 pub use self::random::Random;
 pub use self::round_robin::RoundRobin;
-pub use self::sample::InvalidChoices;
 pub use self::selector::Selector;
 #[cfg(feature = "tower")]
 pub(crate) use self::selector::{Core, OnChange, View};

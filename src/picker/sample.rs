@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Context;
+use crate::InvalidSetting;
 use crate::random::below;
 use crate::set::BackendSet;
 
@@ -32,13 +33,6 @@ struct Column {
     other: u32,
 }
 
-/// The number of choices that was given is out of range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{given} choices: expected a number from 2 to {}", MAX_CHOICES)]
-pub struct InvalidChoices {
-    given: usize,
-}
-
 const MAX_CHOICES: usize = 32;
 
 impl Sampler {
@@ -50,9 +44,9 @@ impl Sampler {
         }
     }
 
-    pub(super) fn with_choices(given: usize) -> Result<Self, InvalidChoices> {
+    pub(super) fn with_choices(given: usize) -> Result<Self, InvalidSetting> {
         if !(2..=MAX_CHOICES).contains(&given) {
-            return Err(InvalidChoices { given });
+            return Err(InvalidSetting::new("number of choices", given, "2 to 32"));
         }
         Ok(Self {
             choices: given,

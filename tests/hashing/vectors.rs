@@ -27,7 +27,7 @@ fn agrees(table: impl Table, file: &str) -> usize {
                 }
             }
             ["key", key, expected] => {
-                let (_, completion) = selector.select(key).unwrap();
+                let ((), completion) = selector.select(key).unwrap();
                 assert_eq!(completion.backend(), expected, "{file}: key {key:?}");
                 keys += 1;
             }

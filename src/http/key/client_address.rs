@@ -5,6 +5,7 @@ use http::header::{FORWARDED, HeaderName, HeaderValue};
 use http::{Extensions, HeaderMap, Request};
 use ipnet::IpNet;
 
+use crate::InvalidSetting;
 use crate::picker::hash::{Key, KeyBytes};
 
 /// Where a request comes from, as a key; from [`client_address`].
@@ -44,13 +45,6 @@ pub enum ForwardedIn {
     Forwarded,
     /// Another header, with one address or a list as in `X-Forwarded-For`. `X-Real-IP`, for one.
     Header(HeaderName),
-}
-
-/// A text is no network.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid network {given:?}: expected an address or a prefix, such as 10.0.0.0/8")]
-pub struct InvalidNetwork {
-    given: String,
 }
 
 /// The address that the request comes from, as text: `192.0.2.1`, `2001:db8::1`.
@@ -124,16 +118,14 @@ impl ClientAddress {
         self,
         networks: impl IntoIterator<Item = N>,
         header: ForwardedIn,
-    ) -> Result<Self, InvalidNetwork> {
+    ) -> Result<Self, InvalidSetting> {
         let network = |network: N| {
             let given = network.as_ref();
             let address = || given.parse::<IpAddr>().map(IpNet::from);
-            given
-                .parse()
-                .or_else(|_| address())
-                .map_err(|_| InvalidNetwork {
-                    given: given.to_owned(),
-                })
+            given.parse().or_else(|_| address()).map_err(|_| {
+                let expected = "an address or a prefix, such as 10.0.0.0/8";
+                InvalidSetting::new("network", format_args!("{given:?}"), expected)
+            })
         };
         Ok(Self {
             proxies: networks

@@ -31,10 +31,7 @@
 mod client_address;
 mod parts;
 
-pub use self::client_address::{
-    ClientAddress, ForwardedIn, InvalidNetwork, PeerAddress, client_address,
-};
+pub use self::client_address::{ClientAddress, ForwardedIn, PeerAddress, client_address};
 pub use self::parts::{
-    Cookie, Header, Host, InvalidKey, Path, QueryParameter, Uri, cookie, header, host, path, query,
-    uri,
+    Cookie, Header, Host, Path, QueryParameter, Uri, cookie, header, host, path, query, uri,
 };

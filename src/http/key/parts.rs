@@ -1,6 +1,7 @@
 use http::Request;
 use http::header::{HOST, HeaderName};
 
+use crate::InvalidSetting;
 use crate::http::cookie;
 use crate::picker::hash::{Key, KeyBytes};
 
@@ -32,7 +33,11 @@ pub struct Uri(());
 #[derive(Clone, Copy, Debug)]
 pub struct Host(());
 
-/// A key cannot be made like this.
+/// The value of a header; of the first, if there are several.
+///
+/// # Errors
+///
+/// When the name is not that of a header.
 ///
 /// # Examples
 ///
@@ -42,25 +47,12 @@ pub struct Host(());
 /// let error = key::header("no spaces").unwrap_err();
 /// assert_eq!(error.to_string(), "invalid header name \"no spaces\": expected a token, such as x-user");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid {what} {given:?}: expected {expected}")]
-pub struct InvalidKey {
-    what: &'static str,
-    given: String,
-    expected: &'static str,
-}
-
-/// The value of a header; of the first, if there are several.
-///
-/// # Errors
-///
-/// When the name is not that of a header.
-pub fn header(name: &str) -> Result<Header, InvalidKey> {
+pub fn header(name: &str) -> Result<Header, InvalidSetting> {
     match name.parse() {
         Ok(name) => Ok(Header(name)),
-        Err(_) => Err(InvalidKey::new(
+        Err(_) => Err(InvalidSetting::new(
             "header name",
-            name,
+            format_args!("{name:?}"),
             "a token, such as x-user",
         )),
     }
@@ -72,13 +64,13 @@ pub fn header(name: &str) -> Result<Header, InvalidKey> {
 /// # Errors
 ///
 /// When the name is not that of a cookie.
-pub fn cookie(name: &str) -> Result<Cookie, InvalidKey> {
+pub fn cookie(name: &str) -> Result<Cookie, InvalidSetting> {
     if cookie::is_name(name) {
         Ok(Cookie(name.to_owned()))
     } else {
-        Err(InvalidKey::new(
+        Err(InvalidSetting::new(
             "cookie name",
-            name,
+            format_args!("{name:?}"),
             "a token, such as session",
         ))
     }
@@ -90,13 +82,17 @@ pub fn cookie(name: &str) -> Result<Cookie, InvalidKey> {
 /// # Errors
 ///
 /// When the name is empty, or has characters that no name in a query has.
-pub fn query(name: &str) -> Result<QueryParameter, InvalidKey> {
+pub fn query(name: &str) -> Result<QueryParameter, InvalidSetting> {
     let valid = |byte: u8| byte.is_ascii_graphic() && !b"&=#".contains(&byte);
     if !name.is_empty() && name.bytes().all(valid) {
         Ok(QueryParameter(name.to_owned()))
     } else {
         let expected = "a name as it stands in a query, such as user";
-        Err(InvalidKey::new("parameter name", name, expected))
+        Err(InvalidSetting::new(
+            "parameter name",
+            format_args!("{name:?}"),
+            expected,
+        ))
     }
 }
 
@@ -151,9 +147,9 @@ impl Path {
     /// # Errors
     ///
     /// For 0.
-    pub fn segments(self, segments: usize) -> Result<Self, InvalidKey> {
+    pub fn segments(self, segments: usize) -> Result<Self, InvalidSetting> {
         match segments {
-            0 => Err(InvalidKey::new("number of segments", "0", "1 or more")),
+            0 => Err(InvalidSetting::new("number of segments", "0", "1 or more")),
             _ => Ok(Self { segments, ..self }),
         }
     }
@@ -163,20 +159,10 @@ impl Path {
     /// # Errors
     ///
     /// For 0.
-    pub fn length(self, length: usize) -> Result<Self, InvalidKey> {
+    pub fn length(self, length: usize) -> Result<Self, InvalidSetting> {
         match length {
-            0 => Err(InvalidKey::new("length", "0", "1 or more bytes")),
+            0 => Err(InvalidSetting::new("length", "0", "1 or more bytes")),
             _ => Ok(Self { length, ..self }),
-        }
-    }
-}
-
-impl InvalidKey {
-    fn new(what: &'static str, given: &str, expected: &'static str) -> Self {
-        Self {
-            what,
-            given: given.to_owned(),
-            expected,
         }
     }
 }

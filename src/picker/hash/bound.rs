@@ -1,4 +1,4 @@
-use super::InvalidSetting;
+use crate::InvalidSetting;
 use crate::set::BackendSet;
 
 /// How much more than its share a backend may have in flight: c ≥ 1, in millionths.

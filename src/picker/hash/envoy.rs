@@ -1,11 +1,11 @@
 use xxhash_rust::xxh3::xxh3_64;
 use xxhash_rust::xxh64::xxh64;
 
-use super::InvalidSetting;
 use super::maglev::{Claims, Permutation, Slots, check_size};
 use super::place::Place;
 use super::ring::{Point, Ring};
 use super::table::{Built, Found};
+use crate::InvalidSetting;
 
 /// Envoy's `RING_HASH` policy with its default hash function, xxHash64.
 ///
@@ -73,7 +73,7 @@ pub struct EnvoyRingHash {
 ///
 /// let picker = Keyed::new(EnvoyMaglev::new(), key::header("x-user")?);
 /// # let _ = picker;
-/// # Ok::<(), evenkeel::http::key::InvalidKey>(())
+/// # Ok::<(), evenkeel::InvalidSetting>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]

@@ -1,12 +1,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::Key;
 use super::bound::{Bound, Limit};
 use super::key::present;
 use super::place::Places;
 use super::ranking::Ranking;
 use super::table::{Found, Table};
-use super::{InvalidSetting, Key};
+use crate::InvalidSetting;
 use crate::backend::{Handle, Observation};
 use crate::picker::{Context, LeastRequests, Needs, Picker, Update};
 use crate::set::BackendSet;

@@ -3,9 +3,9 @@ use std::collections::BinaryHeap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::InvalidSetting;
 use super::place::Place;
 use super::table::{Built, Found};
+use crate::InvalidSetting;
 use crate::random::{below, mix};
 
 /// A table of slots, as Google's Maglev has it: even shares, and the fastest lookup.

@@ -27,7 +27,6 @@
 mod algorithm;
 mod bound;
 mod envoy;
-mod invalid;
 mod key;
 mod keyed;
 mod libketama;
@@ -43,7 +42,6 @@ mod table;
 
 pub use self::algorithm::HashAlgorithm;
 pub use self::envoy::{EnvoyMaglev, EnvoyRingHash};
-pub use self::invalid::InvalidSetting;
 pub use self::key::{Key, KeyBytes, KeyOf, WholeRequest, key_of};
 pub use self::keyed::Keyed;
 pub use self::libketama::Libketama;

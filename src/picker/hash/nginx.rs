@@ -64,7 +64,7 @@ pub struct NginxHash(());
 /// // hash $http_x_user consistent;
 /// let picker = Keyed::new(NginxConsistent::new(), key::header("x-user")?);
 /// # let _ = picker;
-/// # Ok::<(), evenkeel::http::key::InvalidKey>(())
+/// # Ok::<(), evenkeel::InvalidSetting>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]

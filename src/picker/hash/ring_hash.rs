@@ -1,9 +1,9 @@
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::InvalidSetting;
 use super::place::Place;
 use super::ring::{Point, Ring, points_of};
 use super::table::{Built, Found};
+use crate::InvalidSetting;
 use crate::random::{PHI, mix};
 
 /// A ring, as ketama has it: each backend has points on a circle, and a key goes to the next point.
