@@ -11,11 +11,14 @@ pub(super) fn values<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator
         .get_all(COOKIE)
         .iter()
         .flat_map(|header| header.as_bytes().split(|&byte| byte == b';'));
-    pairs.filter_map(move |pair| {
-        let equals = pair.iter().position(|&byte| byte == b'=')?;
-        let (left, right) = (&pair[..equals], &pair[equals + 1..]);
-        (left.trim_ascii() == name.as_bytes()).then(|| unquoted(right.trim_ascii()))
-    })
+    pairs.filter_map(move |pair| value_of(pair, name))
+}
+
+/// The value of a pair, if that is its name.
+pub(super) fn value_of<'h>(pair: &'h [u8], name: &str) -> Option<&'h [u8]> {
+    let equals = pair.iter().position(|&byte| byte == b'=')?;
+    let (left, right) = (&pair[..equals], &pair[equals + 1..]);
+    (left.trim_ascii() == name.as_bytes()).then(|| unquoted(right.trim_ascii()))
 }
 
 fn unquoted(value: &[u8]) -> &[u8] {

@@ -25,6 +25,8 @@ mod cookie;
 pub mod key;
 mod layer;
 mod responses;
+#[cfg(feature = "sticky")]
+pub mod sticky;
 mod via;
 
 pub use self::address::{Address, InvalidAddress};

@@ -141,6 +141,13 @@ pub fn host() -> Host {
     Host(())
 }
 
+impl Header {
+    /// Returns the name.
+    pub fn name(&self) -> &HeaderName {
+        &self.0
+    }
+}
+
 impl Path {
     /// Takes the first segments only: of `/a/b/c` 2 are `/a/b`. Default: all.
     ///

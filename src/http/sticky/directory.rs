@@ -1,0 +1,116 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use super::Tokens;
+use super::tokens::Pseudonym;
+use crate::backend::{Handle, Value};
+use crate::set::{Snapshot, Subscriber};
+
+/// Who is a member of a pool, by id and by pseudonym; kept up to date by whoever changes it.
+pub(super) struct Directory {
+    tokens: Option<Tokens>,
+    pages: ArcSwap<Pages>,
+    /// Of which version of the pool they are.
+    latest: Mutex<Option<u64>>,
+}
+
+#[derive(Default)]
+struct Pages {
+    members: HashMap<Arc<str>, Entry>,
+    /// Under each key.
+    pseudonyms: HashMap<Pseudonym, Arc<str>>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    handle: Handle,
+    pseudonyms: Box<[Pseudonym]>,
+}
+
+impl Directory {
+    pub(super) fn new(tokens: Option<Tokens>) -> Self {
+        Self {
+            tokens,
+            pages: ArcSwap::default(),
+            latest: Mutex::new(None),
+        }
+    }
+
+    /// Returns a member's handle and id.
+    pub(super) fn by_id(&self, id: &str) -> Option<(Handle, Arc<str>)> {
+        let pages = self.pages.load();
+        let (id, entry) = pages.members.get_key_value(id)?;
+        Some((entry.handle, Arc::clone(id)))
+    }
+
+    pub(super) fn by_pseudonym(&self, pseudonym: &Pseudonym) -> Option<(Handle, Arc<str>)> {
+        let pages = self.pages.load();
+        let id = pages.pseudonyms.get(pseudonym)?;
+        Some((pages.members.get(id)?.handle, Arc::clone(id)))
+    }
+
+    /// What the first key calls a member.
+    pub(super) fn pseudonym_of(&self, id: &str) -> Option<Pseudonym> {
+        self.pages
+            .load()
+            .members
+            .get(id)?
+            .pseudonyms
+            .first()
+            .copied()
+    }
+}
+
+impl<T: Value> Subscriber<T> for Directory {
+    fn publish(&self, snapshot: &Arc<Snapshot<T>>) {
+        let before = self.pages.load_full();
+        let same = before.are_those_of(snapshot);
+        let pages = || Arc::new(Pages::of(snapshot, &before, self.tokens.as_ref()));
+        let built = (!same).then(pages);
+
+        // Snapshots may come out of order.
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if latest.is_some_and(|latest| latest >= snapshot.version()) {
+            return;
+        }
+        *latest = Some(snapshot.version());
+        let unchanged = same && Arc::ptr_eq(&before, &self.pages.load());
+        if !unchanged {
+            self.pages.store(built.unwrap_or_else(pages));
+        }
+    }
+}
+
+impl Pages {
+    /// Whether a snapshot has the same members. Their settings do not matter here.
+    fn are_those_of<T>(&self, snapshot: &Snapshot<T>) -> bool {
+        let mut members = snapshot.all();
+        members.len() == self.members.len()
+            && members.all(|member| {
+                let known = self.members.get(member.live.id());
+                known.is_some_and(|known| known.handle == member.live.handle())
+            })
+    }
+
+    fn of<T>(snapshot: &Snapshot<T>, before: &Self, tokens: Option<&Tokens>) -> Self {
+        let mut pages = Self::default();
+        for member in snapshot.all() {
+            let id = member.live.shared_id();
+            let entry = Entry {
+                handle: member.live.handle(),
+                pseudonyms: match (before.members.get(id), tokens) {
+                    (Some(known), _) => known.pseudonyms.clone(),
+                    (None, Some(tokens)) => tokens.pseudonyms(id),
+                    (None, None) => Box::default(),
+                },
+            };
+            for &pseudonym in &entry.pseudonyms {
+                pages.pseudonyms.insert(pseudonym, Arc::clone(id));
+            }
+            pages.members.insert(Arc::clone(id), entry);
+        }
+        pages
+    }
+}

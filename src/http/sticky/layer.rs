@@ -1,0 +1,143 @@
+use std::sync::Arc;
+
+use http::Request;
+use http::header::HeaderName;
+use tower_layer::Layer;
+
+use super::directory::Directory;
+use super::learned::Sessions;
+use super::service::StickyBalance;
+use super::{Learned, SessionCookie, Tokens};
+use crate::InvalidSetting;
+use crate::backend::Value;
+use crate::balance::{Attempts, Balance};
+use crate::http::OnBodyEnd;
+use crate::http::key::{self, QueryParameter};
+use crate::set::Subscriber;
+
+/// Keeps clients with their backends; a layer around a [`Balance`] of HTTP.
+///
+/// Layer it once and clone the service: the service looks up members in a table of its own, which
+/// is kept up to date with the pool. With tokens nothing else is stored; a request costs one
+/// HMAC-SHA256, below a microsecond, and a response that sets a token another one.
+///
+/// # Cancel safety
+///
+/// As that of [`Balance`].
+///
+/// # Errors
+///
+/// Those of [`Balance`]; and [`NoBackend::Gone`](crate::picker::NoBackend::Gone), where
+/// [`OnGone::Fail`] is set. A token that is forged, malformed, expired or oversized is no error:
+/// the request is treated as that of a new client.
+///
+/// # Examples
+///
+/// See the [module](super).
+#[derive(Clone)]
+#[must_use]
+pub struct Sticky {
+    pub(super) by: By,
+    pub(super) on_gone: OnGone,
+}
+
+/// How a request says to whom it belongs.
+#[derive(Clone)]
+pub(super) enum By {
+    Cookie(Tokens, SessionCookie),
+    Header(Tokens, HeaderName),
+    Query(Tokens, QueryParameter, HeaderName),
+    Learned(Arc<Sessions>),
+}
+
+/// What becomes of a session whose backend has left, or does not take its request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnGone {
+    /// The picker chooses another, and the client is bound to that one.
+    #[default]
+    PickAnother,
+    /// The request fails. For sessions that are worth nothing elsewhere.
+    Fail,
+}
+
+impl Sticky {
+    /// Binds clients by a cookie with a token.
+    ///
+    /// # Errors
+    ///
+    /// When the cookie's attributes contradict each other or its name, so that browsers would
+    /// refuse it.
+    pub fn cookie(tokens: Tokens, cookie: SessionCookie) -> Result<Self, InvalidSetting> {
+        cookie.check()?;
+        Ok(Self::by(By::Cookie(tokens, cookie)))
+    }
+
+    /// Binds clients by a token in a header: responses carry it, and the client is to send it along
+    /// with each request.
+    ///
+    /// # Errors
+    ///
+    /// When it is no name for a header.
+    pub fn header(tokens: Tokens, name: &str) -> Result<Self, InvalidSetting> {
+        let name = key::header(name)?.name().clone();
+        Ok(Self::by(By::Header(tokens, name)))
+    }
+
+    /// Binds clients by a token in a parameter of the query, as in `?route=…`. Responses carry it in
+    /// a header, for the application or the client to put into links.
+    ///
+    /// # Errors
+    ///
+    /// When either is no name for what it is.
+    pub fn query(tokens: Tokens, parameter: &str, header: &str) -> Result<Self, InvalidSetting> {
+        let header = key::header(header)?.name().clone();
+        Ok(Self::by(By::Query(tokens, key::query(parameter)?, header)))
+    }
+
+    /// Binds clients by a session id that the application itself gives out. All clones of this layer
+    /// and of its services share what has been learnt.
+    pub fn learned(sessions: Learned) -> Self {
+        Self::by(By::Learned(Arc::new(Sessions::new(sessions))))
+    }
+
+    /// Sets what becomes of a session whose backend has left. Default:
+    /// [`PickAnother`](OnGone::PickAnother).
+    pub fn on_gone(self, on_gone: OnGone) -> Self {
+        Self { on_gone, ..self }
+    }
+
+    fn by(by: By) -> Self {
+        Self {
+            by,
+            on_gone: OnGone::default(),
+        }
+    }
+}
+
+impl<T, B, R> Layer<Balance<T, Request<B>, R, OnBodyEnd>> for Sticky
+where
+    T: Value,
+    B: 'static,
+    R: Clone,
+{
+    type Service = StickyBalance<Attempts<T, Request<B>, R, OnBodyEnd>>;
+
+    fn layer(&self, balance: Balance<T, Request<B>, R, OnBodyEnd>) -> Self::Service {
+        let tokens = match &self.by {
+            By::Cookie(tokens, _) | By::Header(tokens, _) | By::Query(tokens, ..) => Some(tokens),
+            By::Learned(_) => None,
+        };
+        let directory = Arc::new(Directory::new(tokens.cloned()));
+        let subscriber: Arc<dyn Subscriber<T>> = directory.clone();
+        balance.pool().subscribe(&subscriber);
+        StickyBalance::new(balance.attempts(), self.clone(), directory)
+    }
+}
+
+impl std::fmt::Debug for Sticky {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sticky")
+            .field("on_gone", &self.on_gone)
+            .finish_non_exhaustive()
+    }
+}

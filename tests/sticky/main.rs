@@ -1,0 +1,7 @@
+//! Sticky sessions: who stays where, and what is no session.
+
+mod learned;
+mod settings;
+mod setup;
+mod tokens;
+mod where_they_go;
