@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::latency::{Average, Waiting};
 use super::level::Place;
-use super::{Handle, LatencySettings, Outcome};
+use super::{Handle, LatencySettings, Outcome, Total};
 use crate::sync::{AtomicU32, Ordering};
 use crate::time::since_epoch;
 
@@ -14,10 +14,11 @@ use crate::time::since_epoch;
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Live {
-    /// The count of requests in flight, and whether each change of it is to be indexed.
+    /// The count of requests in flight, and whether each change of it is to be indexed or counted
+    /// in a total.
     ///
-    /// The count is a hint to pickers; nothing is published through it. The flag publishes
-    /// `place`: hence `Release` where it is set and `Acquire` where it is found.
+    /// The count is a hint to pickers; nothing is published through it. The flags publish `place`
+    /// and `total`: hence `Release` where they are set and `Acquire` where they are found.
     in_flight: AtomicU32,
     handle: Handle,
     average: Average,
@@ -25,9 +26,12 @@ pub(crate) struct Live {
     id: Arc<str>,
     latency: LatencySettings,
     place: OnceLock<Place>,
+    total: OnceLock<Total>,
 }
 
 const INDEXED: u32 = 1 << 31;
+const COUNTED: u32 = 1 << 30;
+const FLAGS: u32 = INDEXED | COUNTED;
 
 impl Live {
     pub(crate) fn new(id: Arc<str>, handle: Handle, latency: LatencySettings) -> Self {
@@ -39,6 +43,7 @@ impl Live {
             id,
             latency,
             place: OnceLock::new(),
+            total: OnceLock::new(),
         }
     }
 
@@ -56,7 +61,7 @@ impl Live {
 
     #[inline]
     pub(crate) fn in_flight(&self) -> usize {
-        (self.in_flight.load(Ordering::Relaxed) & !INDEXED) as usize
+        (self.in_flight.load(Ordering::Relaxed) & !FLAGS) as usize
     }
 
     /// From now on each change of the count is indexed at `place`.
@@ -64,17 +69,32 @@ impl Live {
         let place = self.place.get_or_init(|| place);
         let before = self.in_flight.fetch_or(INDEXED, Ordering::Release);
         if before & INDEXED == 0 {
-            place.toggle(before);
+            place.toggle(before & !FLAGS);
         }
     }
 
-    /// From now on it is no longer, and the index knows nothing of this backend.
-    pub(crate) fn unindex(&self) {
-        let before = self.in_flight.fetch_and(!INDEXED, Ordering::Relaxed);
+    /// From now on its requests are part of a total.
+    pub(crate) fn count_in(&self, total: &Total) {
+        let total = self.total.get_or_init(|| total.clone());
+        let before = self.in_flight.fetch_or(COUNTED, Ordering::Release);
+        if before & COUNTED == 0 {
+            total.add(before & !FLAGS);
+        }
+    }
+
+    /// From now on it is neither, and neither the index nor the total knows of this backend.
+    pub(crate) fn retire(&self) {
+        let before = self.in_flight.fetch_and(!FLAGS, Ordering::Relaxed);
+        let count = before & !FLAGS;
         if before & INDEXED != 0
             && let Some(place) = self.place.get()
         {
-            place.toggle(before & !INDEXED);
+            place.toggle(count);
+        }
+        if before & COUNTED != 0
+            && let Some(total) = self.total.get()
+        {
+            total.sub(count);
         }
     }
 
@@ -98,22 +118,30 @@ impl Live {
     #[inline]
     pub(super) fn enter(&self) {
         let before = self.in_flight.fetch_add(1, Ordering::Acquire);
-        if before & INDEXED != 0 {
-            self.stepped(before & !INDEXED);
+        if before & FLAGS != 0 {
+            self.stepped(before, before & !FLAGS, Total::add);
         }
     }
 
     #[inline]
     pub(super) fn leave(&self) {
         let before = self.in_flight.fetch_sub(1, Ordering::Acquire);
-        if before & INDEXED != 0 {
-            self.stepped((before & !INDEXED) - 1);
+        if before & FLAGS != 0 {
+            self.stepped(before, (before & !FLAGS) - 1, Total::sub);
         }
     }
 
-    fn stepped(&self, lower: u32) {
-        if let Some(place) = self.place.get() {
+    /// Between a count and the next higher one.
+    fn stepped(&self, flags: u32, lower: u32, count: fn(&Total, u32)) {
+        if flags & INDEXED != 0
+            && let Some(place) = self.place.get()
+        {
             place.step(lower);
+        }
+        if flags & COUNTED != 0
+            && let Some(total) = self.total.get()
+        {
+            count(total, 1);
         }
     }
 

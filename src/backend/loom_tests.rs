@@ -7,7 +7,7 @@ use loom::thread;
 
 use super::latency::{Average, Waiting};
 use super::level::{LEVELS, Levels, Place};
-use super::{Handle, LatencySettings, Live, Outcome};
+use super::{Handle, LatencySettings, Live, Outcome, Total};
 
 fn live() -> (Arc<Live>, Arc<Levels>, Place) {
     let levels = Arc::new(Levels::new());
@@ -54,7 +54,7 @@ fn a_backend_that_left_leaves_no_bit_behind() {
                 live.leave();
             })
         };
-        live.unindex();
+        live.retire();
         request.join().unwrap();
         assert_eq!(live.in_flight(), 0);
         assert!(levels_of(&levels).is_empty());
@@ -70,12 +70,34 @@ fn a_slot_that_is_used_again_shows_its_new_backend_only() {
             let old = Arc::clone(&old);
             thread::spawn(move || old.enter())
         };
-        old.unindex();
+        old.retire();
         let new = Live::new("b".into(), Handle::of_slot(0), LatencySettings::new());
         new.index(place);
         new.enter();
         request.join().unwrap();
         assert_eq!(levels_of(&levels), [1]);
+    });
+}
+
+#[test]
+fn a_total_is_that_of_its_members_whoever_joins_or_leaves_meanwhile() {
+    loom::model(|| {
+        let total = Total::new();
+        let [(stays, ..), (goes, ..)] = [live(), live()];
+        goes.count_in(&total);
+        let requests = {
+            let (stays, goes) = (Arc::clone(&stays), Arc::clone(&goes));
+            thread::spawn(move || {
+                stays.enter();
+                goes.enter();
+                goes.leave();
+            })
+        };
+        stays.count_in(&total);
+        stays.enter();
+        goes.retire();
+        requests.join().unwrap();
+        assert_eq!(total.sum(), 2);
     });
 }
 

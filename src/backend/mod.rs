@@ -15,6 +15,7 @@ mod live;
 mod loom_tests;
 mod observation;
 mod outcome;
+mod total;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,6 +30,7 @@ pub(crate) use self::live::Live;
 pub(crate) use self::observation::Observer;
 pub use self::observation::{Event, Observation};
 pub use self::outcome::{Failure, Outcome};
+pub(crate) use self::total::Total;
 
 /// One member of a [`Pool`](crate::Pool): an id, a value, and settings.
 ///

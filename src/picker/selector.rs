@@ -252,6 +252,9 @@ fn keep_what_it_needs<T: Clone, Req: ?Sized>(pool: &Pool<T>, picker: &dyn Picker
     if picker.needs().contains(Needs::LOAD_INDEX) {
         pool.keep_index();
     }
+    if picker.needs().contains(Needs::LOAD_TOTAL) {
+        pool.keep_total();
+    }
 }
 
 impl<T, Req: ?Sized + 'static> View<T, Req> {

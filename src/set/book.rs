@@ -6,7 +6,7 @@ use super::chunks::Chunks;
 use super::edit::{Changes, Op, Wish};
 use super::index::Index;
 use super::snapshot::{Member, Snapshot};
-use crate::backend::{Handle, LatencySettings, Live};
+use crate::backend::{Handle, LatencySettings, Live, Total};
 
 /// The write side of a pool, behind its lock: who is a member, and what was published last.
 pub(super) struct Book<T> {
@@ -22,6 +22,8 @@ pub(super) struct Book<T> {
     latency: LatencySettings,
     /// Kept from the moment that a picker asks for it.
     index: Option<Index>,
+    /// The same.
+    total: Option<Total>,
     snapshot: Arc<Snapshot<T>>,
 }
 
@@ -55,7 +57,8 @@ impl<T: Clone> Book<T> {
             generation: 0,
             latency,
             index: None,
-            snapshot: Arc::new(Snapshot::new(0, Chunks::new(), order, None)),
+            total: None,
+            snapshot: Arc::new(Snapshot::new(0, Chunks::new(), order, None, None)),
         }
     }
 
@@ -158,12 +161,28 @@ impl<T: Clone> Book<T> {
         self.renew();
     }
 
+    /// Keeps count of all requests in flight together from now on.
+    pub(super) fn keep_total(&mut self) {
+        if self.total.is_some() {
+            return;
+        }
+        let total = Total::new();
+        for &slot in &*self.order {
+            if let Some(member) = self.members.get(slot as usize) {
+                member.live.count_in(&total);
+            }
+        }
+        self.total = Some(total);
+        self.renew();
+    }
+
     fn renew(&mut self) {
         self.snapshot = Arc::new(Snapshot::new(
             self.snapshot.version + 1,
             self.members.clone(),
             Arc::clone(&self.order),
             self.index.as_ref(),
+            self.total.clone(),
         ));
     }
 
@@ -219,6 +238,9 @@ impl<T: Clone> Book<T> {
         if let Some(index) = &mut self.index {
             live.index(index.place(slot as usize));
         }
+        if let Some(total) = &self.total {
+            live.count_in(total);
+        }
         self.slots.insert(wish.id, slot);
         draft.joined.push(slot);
         draft.changes.inserted += 1;
@@ -231,7 +253,7 @@ impl<T: Clone> Book<T> {
             return;
         };
         if let Some(member) = self.members.replace(slot as usize, None) {
-            member.live.unindex();
+            member.live.retire();
             draft.replaced.push(Replaced::Member { _old: member });
         }
         self.slots.remove(id);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use super::chunks::Chunks;
 use super::index::{Index, Mask};
 use super::{BackendSet, least_in_flight};
-use crate::backend::{BackendInfo, Handle, Live, Settings, State};
+use crate::backend::{BackendInfo, Handle, Live, Settings, State, Total};
 
 /// One member, as the pool keeps it and as every snapshot shows it.
 pub(crate) struct Member<T> {
@@ -29,10 +29,13 @@ pub(crate) struct Snapshot<T> {
     /// Whether the eligible ones have the same weight, and the sum of their weights.
     equal: bool,
     total_weight: u64,
+    total: Option<Total>,
 }
 
 pub(super) struct Eligible {
     slots: Box<[u32]>,
+    /// Those of the others.
+    out: Box<[u32]>,
     /// By slot; `OUT` for those that are not eligible.
     ranks: Box<[u32]>,
 }
@@ -87,6 +90,7 @@ impl<T> Snapshot<T> {
         members: Chunks<Member<T>>,
         order: Arc<[u32]>,
         index: Option<&Index>,
+        total: Option<Total>,
     ) -> Self {
         let mut snapshot = Self {
             version,
@@ -96,6 +100,7 @@ impl<T> Snapshot<T> {
             index: None,
             equal: false,
             total_weight: 0,
+            total,
         };
         let first = snapshot.weight(0);
         let weights = (0..snapshot.len()).map(|rank| u64::from(snapshot.weight(rank)));
@@ -158,6 +163,7 @@ impl Eligible {
             member.is_some_and(|member| member.state() == State::Eligible)
         };
         let slots: Box<[u32]> = order.iter().filter(eligible).copied().collect();
+        let out = order.iter().filter(|slot| !eligible(slot)).copied();
         let identity = slots.len() == order.len()
             && slots
                 .iter()
@@ -171,7 +177,11 @@ impl Eligible {
         for (rank, &slot) in slots.iter().enumerate() {
             ranks[slot as usize] = rank as u32;
         }
-        Some(Self { slots, ranks })
+        Some(Self {
+            out: out.collect(),
+            slots,
+            ranks,
+        })
     }
 }
 
@@ -243,6 +253,16 @@ impl<T> BackendSet for Snapshot<T> {
 
     fn total_weight(&self) -> u64 {
         self.total_weight
+    }
+
+    fn total_in_flight(&self) -> usize {
+        let Some(total) = &self.total else {
+            return (0..self.len()).map(|rank| self.in_flight(rank)).sum();
+        };
+        let out = self.eligible.iter().flat_map(|eligible| &eligible.out);
+        let out = out.filter_map(|&slot| self.members.get(slot as usize));
+        let out = out.map(|member| member.live.in_flight()).sum();
+        total.sum().saturating_sub(out)
     }
 
     fn least_in_flight(&self, random: u64) -> Option<usize> {

@@ -7,6 +7,7 @@ mod membership;
 mod misbehaving;
 mod publishing;
 mod threads;
+mod total;
 
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};

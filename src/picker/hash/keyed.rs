@@ -222,7 +222,8 @@ where
     }
 
     fn needs(&self) -> Needs {
-        self.fallback.needs()
+        let own = self.bound.map_or(Needs::NOTHING, |_| Needs::LOAD_TOTAL);
+        own | self.fallback.needs()
     }
 }
 
