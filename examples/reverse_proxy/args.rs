@@ -1,11 +1,17 @@
 //! The command line. Each complaint is one line that says what is wrong and what is expected.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
-use evenkeel::Backend;
 use evenkeel::http::{Address, InvalidAddress};
 use evenkeel::picker::Algorithm;
+use evenkeel::picker::hash::{HashAlgorithm, Keyed};
+use evenkeel::{Backend, Picker};
+use hyper::Request;
+use hyper::body::Incoming;
 use lexopt::Arg::{Long, Short, Value};
+
+use crate::key::{self, KEYS, RequestKey};
 
 /// What the program is asked to do.
 pub(crate) enum Command {
@@ -17,7 +23,7 @@ pub(crate) enum Command {
 /// How to be a proxy.
 pub(crate) struct Options {
     pub(crate) listen: SocketAddr,
-    pub(crate) algorithm: Algorithm,
+    pub(crate) picker: Arc<dyn Picker<Request<Incoming>>>,
     pub(crate) backends: Vec<Backend<Address>>,
 }
 
@@ -26,30 +32,37 @@ const ALGORITHM: Algorithm = Algorithm::LeastRequests;
 
 /// Returns the text for `--help`.
 pub(crate) fn usage() -> String {
-    let pickers: Vec<String> = Algorithm::ALL.iter().map(ToString::to_string).collect();
+    let (plain, keyed) = (plain_names(), keyed_names());
     format!(
         "\
 A reverse proxy for HTTP/1.1 that spreads requests over backends.
 
 Usage: reverse_proxy                                        a demonstration, takes a few seconds
-       reverse_proxy [--listen ADDR] [--picker NAME] BACKEND...
+       reverse_proxy [--listen ADDR] [--picker NAME] [--key KEY] BACKEND...
 
   BACKEND         ADDR[=WEIGHT], as in 127.0.0.1:8001=3; the weight is 1 unless given
   --listen ADDR   IP:PORT to listen on, port 0 for any that is free; {LISTEN} unless given
   --picker NAME   how to choose a backend; {ALGORITHM} unless given; one of
                   {}
+                  or, by a key of the request, so that the same key goes to the same backend,
+                  {}
+  --key KEY       what the key is; client-address unless given; one of
+                  {KEYS},
+                  or several with commas between them: the first that is there counts
   -h, --help      prints this
 
 round-robin, random and ordered do not look at weights.
 ",
-        pickers.join("\n                  ")
+        plain.join("\n                  "),
+        keyed.join("\n                  ")
     )
 }
 
 /// Reads the command line.
 pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command, String> {
     let mut listen = None;
-    let mut algorithm = None;
+    let mut name = None;
+    let mut key = None;
     let mut backends = Vec::new();
 
     while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
@@ -57,9 +70,11 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command, String> {
             Short('h') | Long("help") => return Ok(Command::Help),
             Long("listen") => listen = Some(address(&value(&mut parser))?),
             Long("picker") => {
-                let name = value(&mut parser);
-                algorithm = Some(name.parse().map_err(|error| format!("--picker: {error}"))?);
+                let given = value(&mut parser);
+                known(&given)?;
+                name = Some(given);
             }
+            Long("key") => key = Some(key::parse(&value(&mut parser))?),
             Value(text) => {
                 let backend = backend(&text.to_string_lossy(), &backends)?;
                 backends.push(backend);
@@ -67,13 +82,13 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command, String> {
             Short(_) | Long(_) => {
                 let unexpected = arg.unexpected();
                 return Err(format!(
-                    "{unexpected}: expected --listen ADDR, --picker NAME, --help or a BACKEND"
+                    "{unexpected}: expected --listen ADDR, --picker NAME, --key KEY, --help or a BACKEND"
                 ));
             }
         }
     }
     if backends.is_empty() {
-        return if listen.is_none() && algorithm.is_none() {
+        return if listen.is_none() && name.is_none() && key.is_none() {
             Ok(Command::Demo)
         } else {
             Err("no backend: expected at least one ADDR[=WEIGHT], as in 127.0.0.1:8001=3".into())
@@ -81,9 +96,52 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command, String> {
     }
     Ok(Command::Serve(Options {
         listen: listen.unwrap_or(LISTEN),
-        algorithm: algorithm.unwrap_or(ALGORITHM),
+        picker: picker(name.as_deref().unwrap_or(ALGORITHM.name()), key)?,
         backends,
     }))
+}
+
+fn plain_names() -> Vec<&'static str> {
+    Algorithm::ALL.iter().map(|known| known.name()).collect()
+}
+
+fn keyed_names() -> Vec<&'static str> {
+    HashAlgorithm::ALL
+        .iter()
+        .map(|known| known.name())
+        .collect()
+}
+
+fn known(name: &str) -> Result<(), String> {
+    let all = [plain_names(), keyed_names()].concat();
+    if all.contains(&name) {
+        return Ok(());
+    }
+    let all = all.join(", ");
+    Err(format!(
+        "--picker: unknown algorithm {name:?}, expected one of {all}"
+    ))
+}
+
+/// The picker with a name that is known.
+fn picker(
+    name: &str,
+    key: Option<RequestKey>,
+) -> Result<Arc<dyn Picker<Request<Incoming>>>, String> {
+    match (name.parse::<HashAlgorithm>(), name.parse::<Algorithm>()) {
+        (Ok(algorithm), _) => {
+            let key = key.unwrap_or_else(key::client_address);
+            Ok(Arc::new(Keyed::new(algorithm, key)))
+        }
+        (_, Ok(_)) if key.is_some() => {
+            let keyed = keyed_names().join(", ");
+            Err(format!(
+                "--key: {name} has none, expected --picker to be one of {keyed}"
+            ))
+        }
+        (_, Ok(algorithm)) => Ok(algorithm.picker()),
+        (_, Err(unknown)) => Err(unknown.to_string()),
+    }
 }
 
 /// The value of an option. A missing one is as wrong as an empty one.

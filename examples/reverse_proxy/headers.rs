@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use evenkeel::http::key::PeerAddress;
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, Version};
 
@@ -33,6 +34,8 @@ pub(crate) fn to_backend<B>(mut request: Request<B>, client: IpAddr) -> Request<
     let headers = request.headers_mut();
     remove_hop_by_hop(headers);
 
+    request.extensions_mut().insert(PeerAddress(client));
+    let headers = request.headers_mut();
     // A socket for IPv6 sees an IPv4 client as ::ffff:a.b.c.d.
     let client = HeaderValue::from_str(&client.to_canonical().to_string())
         .expect("an IP address is a header value");

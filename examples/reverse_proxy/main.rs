@@ -15,11 +15,14 @@
 //! ```text
 //! cargo run --release --example reverse_proxy -- \
 //!     --listen 127.0.0.1:8080 --picker least-requests 127.0.0.1:8001=3 127.0.0.1:8002
+//! cargo run --release --example reverse_proxy -- \
+//!     --picker maglev --key cookie:session,client-address 127.0.0.1:8001 127.0.0.1:8002
 //! ```
 
 mod args;
 mod demo;
 mod headers;
+mod key;
 mod proxy;
 mod table;
 
@@ -57,7 +60,7 @@ async fn serve(options: Options) -> io::Result<()> {
         let message = format!("cannot listen on {}: {error}", options.listen);
         io::Error::new(error.kind(), message)
     })?;
-    let balance = BalanceLayer::new(Pool::from(options.backends), options.algorithm.picker());
+    let balance = BalanceLayer::new(Pool::from(options.backends), options.picker);
 
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "listening on http://{}", listener.local_addr()?)?;

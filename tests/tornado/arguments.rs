@@ -1,6 +1,7 @@
 //! The example's command line. Needs no server.
 
 use evenkeel::picker::Algorithm;
+use evenkeel::picker::hash::HashAlgorithm;
 
 use super::example::run;
 
@@ -23,6 +24,9 @@ fn bad_arguments_are_refused_in_one_line_that_says_what_is_expected() {
         (&["--listen", "8080", "127.0.0.1:1"], "\"8080\""),
         (&["--picker", "fastest", "127.0.0.1:1"], "\"fastest\""),
         (&["--picker", "random"], "no backend"),
+        (&["--key", "header:a b", "127.0.0.1:1"], "\"a b\""),
+        (&["--key", "user", "127.0.0.1:1"], "\"user\""),
+        (&["--key", "path", "127.0.0.1:1"], "least-requests has none"),
         (&["127.0.0.1:1/path"], "\"127.0.0.1:1/path\""),
         (&["127.0.0.1:70000"], "\"127.0.0.1:70000\""),
         (&["127.0.0.1:1=heavy"], "\"heavy\""),
@@ -38,8 +42,10 @@ fn bad_arguments_are_refused_in_one_line_that_says_what_is_expected() {
 #[test]
 fn an_unknown_picker_is_answered_with_all_that_are_known() {
     let said = complaint(&["--picker", "fastest", "127.0.0.1:1"]);
-    for algorithm in Algorithm::ALL {
-        assert!(said.contains(algorithm.name()), "{said}");
+    let names = Algorithm::ALL.iter().map(|algorithm| algorithm.name());
+    let keyed = HashAlgorithm::ALL.iter().map(|algorithm| algorithm.name());
+    for name in names.chain(keyed) {
+        assert!(said.contains(name), "{said}");
     }
 }
 

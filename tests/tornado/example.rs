@@ -21,8 +21,13 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) async fn start<B: AsRef<OsStr>>(picker: &str, backends: &[B]) -> Self {
+        Self::start_with(&["--picker", picker], backends).await
+    }
+
+    pub(crate) async fn start_with<B: AsRef<OsStr>>(options: &[&str], backends: &[B]) -> Self {
         let mut child = Command::new(binary())
-            .args(["--listen", "127.0.0.1:0", "--picker", picker])
+            .args(["--listen", "127.0.0.1:0"])
+            .args(options)
             .args(backends)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

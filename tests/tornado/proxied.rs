@@ -1,10 +1,12 @@
 //! The example `reverse_proxy` in front of the servers.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Bytes, Frame};
+use hyper::header::HeaderName;
 use hyper::{Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -54,6 +56,34 @@ async fn a_slow_server_gets_fewer_requests_through_the_proxy() {
         let [a, b, slow] = counts(240, 8, asking(&proxy)).await;
         assert!(slow < 40, "{picker}: {a}, {b}, {slow}");
     }
+}
+
+#[tokio::test]
+async fn a_user_stays_with_a_server_and_all_servers_have_users() {
+    let Some(servers) = three(0.0).await else {
+        return;
+    };
+    let options = ["--picker", "maglev", "--key", "cookie:user,header:x-user"];
+    let proxy = Proxy::start_with(&options, &addresses(&servers)).await;
+    let client = http_client();
+    let ask = async |header: &str, value: String| {
+        let mut request = request(&proxy.url("/"));
+        let value = value.parse().expect("a header value");
+        let name: HeaderName = header.parse().expect("a header name");
+        request.headers_mut().insert(name, value);
+        let response = within("an answer", client.request(request)).await;
+        server_of(&response.expect("an answer"))
+    };
+    let mut seen = BTreeSet::new();
+    for user in 0..30 {
+        let by_header = ask("x-user", format!("u{user}")).await;
+        for _ in 0..3 {
+            let by_cookie = ask("cookie", format!("a=b; user=u{user}")).await;
+            assert_eq!(by_cookie, by_header, "user {user}");
+        }
+        seen.insert(by_header);
+    }
+    assert_eq!(seen.len(), 3, "of 30 users: {seen:?}");
 }
 
 #[tokio::test]
