@@ -3,5 +3,8 @@
 #[doc = include_str!("../docs/design.md")]
 pub mod design {}
 
+#[doc = include_str!("../docs/hashing.md")]
+pub mod hashing {}
+
 #[doc = include_str!("../docs/from_tower.md")]
 pub mod from_tower {}

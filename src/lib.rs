@@ -21,16 +21,17 @@
 //!
 //! * [`backend`]: one member: its identity, settings, live statistics
 //! * [`set`]: the membership, and the trait that pickers read
-//! * [`picker`]: the algorithms, and the trait to write your own
+//! * [`picker`]: the algorithms, and the trait to write your own; by a key: [`picker::hash`]
 //! * [`balance`]: the service, its future, its errors
 //! * [`connect`]: a service for each address, made when it is needed
-//! * [`http`]: addresses, bodies, responses
+//! * [`http`]: addresses, bodies, responses; keys of requests, sticky sessions
 //! * [`discover`]: where members come from
-//! * [`guide`]: how it is built; coming from `tower::balance`
+//! * [`guide`]: hashing and affinity; coming from `tower::balance`; how it is built
 //!
 //! # Features
 //!
 //! * `http` (default): [`http`], and all of `tower`.
+//! * `sticky`: [`http::sticky`].
 //! * `tower`: [`balance`], [`connect`], [`discover`].
 //! * None: [`backend`], [`set`] and [`picker`], without tower, tokio and http.
 //!
@@ -64,6 +65,6 @@ pub use self::invalid::InvalidSetting;
 pub use self::picker::Picker;
 pub use self::set::{BackendSet, Pool};
 
-#[cfg(all(doctest, feature = "http"))]
+#[cfg(all(doctest, feature = "sticky"))]
 #[doc = include_str!("../README.md")]
 mod readme {}

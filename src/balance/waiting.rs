@@ -254,7 +254,7 @@ where
         let last = self.asked.last();
         let pending =
             |asked: &Asked<_>| asked.keyed && matches!(asked.state, AskedState::Pending(_));
-        last.is_some_and(pending) && !self.affinity.is_up(cx) && !self.max.is_up(cx)
+        last.is_some_and(pending) && !self.affinity.is_up(cx)
     }
 
     fn pending_or(&self, exhausted: Option<NoBackend>) -> Round<R::Service> {

@@ -81,6 +81,17 @@ async fn the_token_of_a_known_key_time_and_backend_never_changes() {
 }
 
 #[tokio::test]
+async fn a_well_signed_token_of_another_version_is_absent() {
+    // Computed with Python's hmac, as the one above but for its version, 2.
+    let token = "AukyepAAAAAAcN0qAFDl6fxzHXO39Ns_-F6qVW2yxXGypADZ3xLhQ3U2DKBJ";
+    let tokens = tokens().clock(at::<0>);
+    assert_eq!(
+        seen(&pool(), tokens, "10.0.0.1:80", token).await,
+        Seen::Absent
+    );
+}
+
+#[tokio::test]
 async fn a_token_of_another_pool_key_or_version_is_absent() {
     let pool = pool();
     let (home, token) = arrive(&pool, tokens()).await;

@@ -90,9 +90,17 @@ async fn a_backend_that_comes_back_under_its_id_has_its_clients_back() {
     let pool = pool();
     let site = site(&pool, &by_cookie());
     let (home, cookie) = arrive(&site).await;
-    pool.remove(&home);
-    pool.insert(Backend::new(home.as_str(), App::default()));
-    assert_eq!(ask_with(&site, Some(("cookie", &cookie))).await.0, home);
+    for _ in 0..3 {
+        pool.remove(&home);
+        pool.insert(Backend::new(home.as_str(), App::default()));
+        assert_eq!(ask_with(&site, Some(("cookie", &cookie))).await.0, home);
+        // At once, so that the pool has the same ids before and after.
+        pool.edit(|edit| {
+            edit.remove(&home);
+            edit.insert(Backend::new(home.as_str(), App::default()));
+        });
+        assert_eq!(ask_with(&site, Some(("cookie", &cookie))).await.0, home);
+    }
 }
 
 #[tokio::test]

@@ -114,3 +114,30 @@ impl Pages {
         pages
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Backend, Pool};
+
+    #[test]
+    fn snapshots_that_come_late_change_nothing() {
+        let pool = Pool::new();
+        let mut snapshots = vec![pool.snapshot()];
+        for id in ["a", "b"] {
+            pool.insert(Backend::new(id, ()));
+            snapshots.push(pool.snapshot());
+        }
+        pool.remove("b");
+        snapshots.push(pool.snapshot());
+
+        for order in [[3, 2, 1, 0], [1, 3, 2, 0], [0, 3, 1, 2]] {
+            let directory = Directory::new(None);
+            for at in order {
+                directory.publish(&snapshots[at]);
+            }
+            assert!(directory.by_id("a").is_some(), "{order:?}");
+            assert!(directory.by_id("b").is_none(), "{order:?}");
+        }
+    }
+}
