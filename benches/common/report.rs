@@ -117,7 +117,8 @@ pub(crate) fn ratio(ratio: f64) -> String {
     rounded(ratio, 2)
 }
 
-fn rounded(figure: f64, decimals: usize) -> String {
+/// Writes a figure; `-` if there is none.
+pub(crate) fn rounded(figure: f64, decimals: usize) -> String {
     if figure.is_nan() {
         return "-".to_owned();
     }

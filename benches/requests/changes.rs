@@ -6,9 +6,10 @@ use evenkeel::picker::Algorithm;
 use evenkeel::{Backend, Pool};
 
 use super::Plan;
-use super::measure::{Case, interleave};
-use super::ours::{Weights, balance, id};
-use super::report::{Table, Target, figure, thousands};
+use super::common::measure::{Case, interleave};
+use super::common::pool::{Weights, id};
+use super::common::report::{Table, Target, figure, thousands};
+use super::ours::balance;
 use super::services::NoOp;
 
 #[derive(Clone, Copy)]

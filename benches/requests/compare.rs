@@ -7,9 +7,10 @@ use tower::load::Load;
 use tower::{BoxError, Service};
 
 use super::Plan;
-use super::measure::{Case, Samples, interleave};
-use super::ours::{Weights, balance, clone_and_call};
-use super::report::{Table, Target, figure, ratio, thousands};
+use super::common::measure::{Case, Samples, interleave};
+use super::common::pool::Weights;
+use super::common::report::{Table, Target, figure, ratio, thousands};
+use super::ours::{balance, clone_and_call};
 use super::services::NoOp;
 use super::theirs::{bare, behind_buffer, peak_ewma, pending_requests};
 

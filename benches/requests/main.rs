@@ -23,11 +23,11 @@
 //! tries that everything runs.
 
 mod changes;
+#[path = "../common/mod.rs"]
+mod common;
 mod compare;
-mod measure;
 mod ours;
 mod pickers;
-mod report;
 mod services;
 mod theirs;
 mod threads;
@@ -36,7 +36,8 @@ use std::env;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use self::measure::{BATCHES, Case, Effort, interleave};
+use self::common::measure::{BATCHES, Case, Effort, interleave};
+use self::common::report;
 
 /// What to measure, and how thoroughly.
 struct Plan {

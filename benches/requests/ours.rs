@@ -5,38 +5,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use evenkeel::Balance;
 use evenkeel::picker::{self, Algorithm, Picker, Update};
-use evenkeel::{Backend, BackendSet, Balance, Pool};
 use tower::Service;
 
-use super::measure::Case;
-
-/// Whether backends differ in weight.
-#[derive(Clone, Copy)]
-pub(crate) enum Weights {
-    Equal,
-    /// 1, 2, 3, 4 and again.
-    Different,
-}
-
-impl Weights {
-    pub(crate) fn of(self, backend: usize) -> u32 {
-        match self {
-            Self::Equal => 1,
-            Self::Different => backend as u32 % 4 + 1,
-        }
-    }
-}
-
-/// The id of the n-th backend of a pool.
-pub(crate) fn id(backend: usize) -> Arc<str> {
-    format!("10.0.{}.{}:8080", backend / 256, backend % 256).into()
-}
-
-fn pool<T: Clone>(size: usize, weights: Weights, value: &T) -> Pool<T> {
-    let backend = |n| Backend::new(id(n), value.clone()).weight(weights.of(n));
-    (0..size).map(backend).collect()
-}
+use super::common::measure::Case;
+use super::common::pool::{Weights, pool, within};
 
 pub(crate) fn balance<T>(
     algorithm: Algorithm,
@@ -82,28 +56,17 @@ where
     T: Clone + Send + Sync + 'static,
 {
     let mut picker: Arc<dyn Picker<u64>> = algorithm.picker();
-    within(&balance, |set| {
+    within(balance.pool(), |set| {
         if let Some(prepared) = picker.prepare(&Update::new(set, set)) {
             picker = prepared;
         }
     });
     Case::new(move |n| {
-        within(&balance, |set| {
+        within(balance.pool(), |set| {
             for request in 0..n {
                 let mut cx = picker::Context::new();
                 black_box(picker.pick(black_box(set), &black_box(request), &mut cx));
             }
         });
     })
-}
-
-fn within<T>(balance: &Balance<T, u64>, look: impl FnOnce(&dyn BackendSet))
-where
-    T: Clone + Send + Sync + 'static,
-{
-    let started = balance.pool().start(|set| {
-        look(set);
-        None
-    });
-    debug_assert!(started.is_none());
 }

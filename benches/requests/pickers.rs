@@ -4,9 +4,10 @@ use evenkeel::Balance;
 use evenkeel::picker::Algorithm;
 
 use super::Plan;
-use super::measure::{Case, interleave};
-use super::ours::{Weights, balance, clone_and_call, picks};
-use super::report::{Table, figure, ratio, thousands};
+use super::common::measure::{Case, interleave};
+use super::common::pool::Weights;
+use super::common::report::{Table, figure, ratio, thousands};
+use super::ours::{balance, clone_and_call, picks};
 use super::services::NoOp;
 
 pub(crate) fn requests(plan: &Plan) {

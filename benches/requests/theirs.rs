@@ -11,7 +11,7 @@ use tower::discover::ServiceList;
 use tower::load::{CompleteOnResponse, Load, PeakEwma, PendingRequests};
 use tower::{Service, ServiceExt};
 
-use super::measure::Case;
+use super::common::measure::Case;
 use super::services::NoOp;
 
 type List<S> = ServiceList<Vec<S>>;

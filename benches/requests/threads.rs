@@ -9,9 +9,10 @@ use evenkeel::picker::Algorithm;
 use tower::Service;
 
 use super::Plan;
-use super::measure::Samples;
-use super::ours::{Weights, balance, requests};
-use super::report::{Table, Target, figure, ratio, thousands};
+use super::common::measure::Samples;
+use super::common::pool::Weights;
+use super::common::report::{Table, Target, figure, ratio, thousands};
+use super::ours::{balance, requests};
 use super::services::{NoOp, Work};
 
 /// Those that draw a few candidates.

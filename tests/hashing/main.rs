@@ -1,3 +1,10 @@
 //! Hash pickers: where keys go, and what makes them move.
 
+mod bounded;
+mod moves;
+mod odd_sets;
+mod settings;
+mod setup;
+mod shares;
+mod stepping;
 mod vectors;
