@@ -196,11 +196,15 @@ first_of!(A 0, B 1, C 2, D 3, E 4, F 5);
 
 /// The request's key, unless it is empty.
 #[inline]
-pub(super) fn present<'r, Req: ?Sized>(
+fn present<'r, Req: ?Sized>(
     key: &'r (impl Key<Req> + ?Sized),
     request: &'r Req,
 ) -> Option<KeyBytes<'r>> {
-    key.of(request).filter(|key| !key.as_bytes().is_empty())
+    let found = key.of(request);
+    match &found {
+        Some(key) if !key.as_bytes().is_empty() => found,
+        _ => None,
+    }
 }
 
 impl<'r> From<&'r [u8]> for KeyBytes<'r> {

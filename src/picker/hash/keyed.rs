@@ -1,12 +1,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::Key;
 use super::bound::{Bound, Limit};
-use super::key::present;
 use super::place::Places;
 use super::ranking::Ranking;
 use super::table::{Found, Table};
+use super::{Key, KeyBytes};
 use crate::InvalidSetting;
 use crate::backend::{Handle, Observation};
 use crate::picker::{Context, LeastRequests, Needs, Picker, Update};
@@ -188,11 +187,14 @@ where
 {
     #[inline]
     fn pick(&self, set: &dyn BackendSet, request: &Req, cx: &mut Context) -> Option<usize> {
-        let Some(key) = present(&*self.key, request) else {
+        // Looked at where it is: a copy of what has just been written piece by piece makes the
+        // processor wait.
+        let key = self.key.of(request);
+        let key = key.as_ref().map_or(&[][..], KeyBytes::as_bytes);
+        if key.is_empty() {
             return self.fallback.pick(set, request, cx);
-        };
+        }
         cx.set_keyed();
-        let key = key.as_bytes();
         match &self.prepared {
             Some(prepared) => prepared.find(set, key, self.bound),
             None => Prepared::new(&self.table, Places::of(set)).find(set, key, self.bound),

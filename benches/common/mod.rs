@@ -1,0 +1,7 @@
+//! What benchmarks have in common.
+
+#![allow(dead_code, reason = "each benchmark uses its own part")]
+
+pub(crate) mod measure;
+pub(crate) mod pool;
+pub(crate) mod report;
