@@ -148,9 +148,9 @@ fn shares(places: &[Place]) -> Vec<(&Place, f64)> {
 }
 
 impl Built for EnvoyRingHash {
-    type Map = Ring;
+    type Map = Ring<u64>;
 
-    fn build(&self, places: &[Place]) -> Ring {
+    fn build(&self, places: &[Place]) -> Ring<u64> {
         let places = shares(places);
         let least = places.iter().map(|&(_, share)| share).fold(1.0, f64::min);
         let scale = (least * f64::from(self.minimum)).ceil() / least;
@@ -170,10 +170,10 @@ impl Built for EnvoyRingHash {
                 number += 1;
             }
         }
-        Ring::new(&points)
+        Ring::new(points.into_iter())
     }
 
-    fn find(ring: &Ring, key: &[u8], accept: impl FnMut(u32) -> Option<usize>) -> Found {
+    fn find(ring: &Ring<u64>, key: &[u8], accept: impl FnMut(u32) -> Option<usize>) -> Found {
         ring.find(xxh64(key, 0), || xxh3_64(key), accept)
     }
 }

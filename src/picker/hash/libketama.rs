@@ -42,11 +42,11 @@ impl Libketama {
 }
 
 impl Built for Libketama {
-    type Map = Ring;
+    type Map = Ring<u32>;
 
-    fn build(&self, places: &[Place]) -> Ring {
+    fn build(&self, places: &[Place]) -> Ring<u32> {
         let all: u64 = places.iter().map(|place| u64::from(place.weight)).sum();
-        let points = places.iter().flat_map(|place| {
+        Ring::new(places.iter().flat_map(|place| {
             let share = place.weight as f32 / all.max(1) as f32;
             let digests = f64::from(share) * 40.0 * places.len() as f64;
             let digests = (digests as f32).floor() as u32;
@@ -58,22 +58,17 @@ impl Built for Libketama {
                 };
                 [0, 1, 2, 3].map(word)
             })
-        });
-        Ring::new(&points.collect::<Vec<_>>())
+        }))
     }
 
-    fn find(ring: &Ring, key: &[u8], accept: impl FnMut(u32) -> Option<usize>) -> Found {
+    fn find(ring: &Ring<u32>, key: &[u8], accept: impl FnMut(u32) -> Option<usize>) -> Found {
         let hash = word(&md5::compute(key).0, 0);
         ring.find(hash, || xxh3_64(key), accept)
     }
 }
 
-/// A little-endian word of a digest, as a place on a circle of 64 bits.
-fn word(digest: &[u8; 16], at: usize) -> u64 {
-    let bytes = &digest[4 * at..4 * at + 4];
-    let word = bytes
-        .iter()
-        .rev()
-        .fold(0, |word, &byte| word << 8 | u64::from(byte));
-    word << 32
+/// A little-endian word of a digest.
+fn word(digest: &[u8; 16], at: usize) -> u32 {
+    let bytes = digest[4 * at..4 * at + 4].iter().rev();
+    bytes.fold(0, |word, &byte| word << 8 | u32::from(byte))
 }

@@ -48,7 +48,7 @@ pub struct NginxHash(());
 /// zero bytes; for each further one the last four bytes are those of the point before. A key
 /// belongs to the first point at or after its own CRC-32.
 ///
-/// 20 to 24 bytes for each point. NGINX has no limit to them; here, should they be more than
+/// 16 bytes for each point. NGINX has no limit to them; here, should they be more than
 /// 8,388,608, the points for each unit of weight are halved until they are not.
 ///
 /// # References
@@ -153,11 +153,11 @@ impl Built for NginxHash {
 }
 
 impl Built for NginxConsistent {
-    type Map = Ring;
+    type Map = Ring<u32>;
 
-    fn build(&self, places: &[Place]) -> Ring {
+    fn build(&self, places: &[Place]) -> Ring<u32> {
         let points_of = points_of(places, 160, MOST_POINTS);
-        let points = places.iter().flat_map(|place| {
+        Ring::new(places.iter().flat_map(|place| {
             let (host, port) = host_and_port(&place.name);
             let mut base = crc32fast::Hasher::new();
             base.update(host);
@@ -169,18 +169,16 @@ impl Built for NginxConsistent {
                 hash.update(&previous.to_le_bytes());
                 previous = hash.finalize();
                 Point {
-                    hash: u64::from(previous) << 32,
+                    hash: previous,
                     slot: place.slot,
                 }
             };
             (0..points_of(place)).map(point)
-        });
-        Ring::new(&points.collect::<Vec<_>>())
+        }))
     }
 
-    fn find(ring: &Ring, key: &[u8], accept: impl FnMut(u32) -> Option<usize>) -> Found {
-        let hash = u64::from(crc32fast::hash(key)) << 32;
-        ring.find(hash, || xxh3_64(key), accept)
+    fn find(ring: &Ring<u32>, key: &[u8], accept: impl FnMut(u32) -> Option<usize>) -> Found {
+        ring.find(crc32fast::hash(key), || xxh3_64(key), accept)
     }
 }
 

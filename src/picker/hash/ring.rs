@@ -4,22 +4,34 @@ use super::table::Found;
 /// Points on a circle, each with the slot of its member; a key belongs to the first point at or
 /// after its own place.
 ///
-/// Points are found by way of an index: the circle is cut into as many pieces as there are points,
-/// or up to twice as many, and each piece knows its first point. From there it is a step or two.
+/// Since hashes are spread evenly, where a point stands in the list can be computed from its hash:
+/// the list has twice as many entries as there are points, and each point stands at the entry that
+/// is its own, or a little after it where others are in its way. Entries in between repeat the
+/// point that follows. So a search begins at the key's own entry and ends a step or two later,
+/// nearly always within one cache line.
 ///
-/// 16 bytes for each point, and 4 to 8 for the index.
+/// For circles of 32 bits, 16 bytes for each point; for those of 64, 32.
 #[derive(Debug)]
-pub struct Ring {
-    points: Box<[Point]>,
-    /// By the leading bits of a hash, and one more: the end.
-    firsts: Box<[u32]>,
-    shift: u32,
+pub struct Ring<H> {
+    entries: Box<[Point<H>]>,
+    /// How many entries are somebody's own. Those after them are of points that had no room.
+    own: usize,
 }
 
+/// A place on the circle, and whose it is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Point {
-    pub(super) hash: u64,
+pub(super) struct Point<H> {
+    pub(super) hash: H,
     pub(super) slot: u32,
+}
+
+/// What places on a circle are counted in.
+pub trait Circle: Copy + Ord {
+    /// The last place.
+    const LAST: Self;
+
+    /// Which of so many entries of the list is its own.
+    fn entry(self, entries: usize) -> usize;
 }
 
 /// How many points a backend has: `each` for each unit of its weight, and at least one if it has
@@ -35,60 +47,68 @@ pub(super) fn points_of(places: &[Place], each: u64, most: u64) -> impl Fn(&Plac
     move |place| points(place, halvings)
 }
 
-/// So many points are asked one after the other before the rest is left to the ranking.
-const STEPS: usize = 256;
+/// So many entries are asked one after the other before the rest is left to the ranking.
+const STEPS: usize = 512;
 
-impl Ring {
-    /// Of points with the same hash the first one counts.
-    pub(super) fn new(given: &[Point]) -> Self {
-        let bits = given.len().next_power_of_two().ilog2().max(1);
-        let shift = u64::BITS - bits;
-        let piece = |point: &Point| (point.hash >> shift) as usize;
-
-        // Sorted by piece first, which takes no comparison, and then within each of them.
-        let mut firsts = vec![0; (1 << bits) + 1];
-        for point in given {
-            firsts[piece(point) + 1] += 1;
-        }
-        for at in 1..firsts.len() {
-            firsts[at] += firsts[at - 1];
-        }
-        let mut next = firsts.clone();
-        let mut points = given.to_vec();
-        for point in given {
-            let next = &mut next[piece(point)];
-            points[*next as usize] = *point;
-            *next += 1;
-        }
-        for ends in firsts.windows(2) {
-            points[ends[0] as usize..ends[1] as usize].sort_by_key(|point| point.hash);
-        }
-        Self {
-            points: points.into(),
-            firsts: firsts.into(),
-            shift,
-        }
-    }
+impl Circle for u32 {
+    const LAST: Self = Self::MAX;
 
     #[inline]
-    fn locate(&self, hash: u64) -> usize {
-        let mut at = self.firsts[(hash >> self.shift) as usize] as usize;
-        while self.points.get(at).is_some_and(|point| point.hash < hash) {
-            at += 1;
+    fn entry(self, entries: usize) -> usize {
+        ((u64::from(self) * entries as u64) >> u32::BITS) as usize
+    }
+}
+
+impl Circle for u64 {
+    const LAST: Self = Self::MAX;
+
+    #[inline]
+    fn entry(self, entries: usize) -> usize {
+        ((u128::from(self) * entries as u128) >> u64::BITS) as usize
+    }
+}
+
+impl<H: Circle> Ring<H> {
+    /// Of points with the same hash the first one counts.
+    pub(super) fn new(points: impl Iterator<Item = Point<H>>) -> Self {
+        let mut points: Vec<_> = points.collect();
+        points.sort_by_key(|point| point.hash);
+        points.dedup_by_key(|point| point.hash);
+        let own = 2 * points.len();
+        let Some(first) = points.first() else {
+            let entries = Box::default();
+            return Self { entries, own };
+        };
+        // Keys after the last point belong to the first.
+        let end = Point {
+            hash: H::LAST,
+            slot: first.slot,
+        };
+        let mut entries = Vec::with_capacity(own + points.len() / 8);
+        for point in &points {
+            entries.push(*point);
+            while entries.len() <= point.hash.entry(own) {
+                entries.push(*point);
+            }
         }
-        if at < self.points.len() { at } else { 0 }
+        entries.push(end);
+        while entries.len() < own {
+            entries.push(end);
+        }
+        let entries = entries.into();
+        Self { entries, own }
     }
 
     /// Goes around from the point of a key. `spread` stands for the key in the ranking.
     #[inline]
     pub(super) fn find(
         &self,
-        hash: u64,
+        hash: H,
         spread: impl FnOnce() -> u64,
         mut accept: impl FnMut(u32) -> Option<usize>,
     ) -> Found {
         let at = self.locate(hash);
-        let (before, after) = self.points.split_at(at);
+        let (before, after) = self.entries.split_at(at);
         let mut asked = None;
         for point in after.iter().chain(before).take(STEPS) {
             if asked == Some(point.slot) {
@@ -100,5 +120,14 @@ impl Ring {
             }
         }
         Found::Nobody(spread())
+    }
+
+    #[inline]
+    fn locate(&self, hash: H) -> usize {
+        let mut at = hash.entry(self.own);
+        while self.entries.get(at).is_some_and(|point| point.hash < hash) {
+            at += 1;
+        }
+        at
     }
 }

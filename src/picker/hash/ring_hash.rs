@@ -20,15 +20,15 @@ use crate::random::{PHI, mix};
 /// backend that comes or goes moves its own keys only. The standard deviation of a share is 1/√320
 /// = 5.6 % of it.
 ///
-/// A lookup is O(1): an index leads to the first point of a piece of the circle. 20 to 24 bytes for
-/// each point, so up to 8 KB for each unit of weight: where weights are large, such as 100 for
-/// each, divide them or take [fewer points](Self::with_points). Should all points be more than
-/// 4,194,304, and more than 320 for each backend on average, then the points for each unit of
-/// weight are halved until they are not, and each backend keeps at least one; a change of the set
-/// that brings a halving about moves keys of others as well. Built in O(p) for p points.
+/// A lookup is O(1): where a point stands in the list is computed from its hash. 16 bytes for each
+/// point, so 5 KB for each unit of weight: where weights are large, such as 100 for each, divide
+/// them or take [fewer points](Self::with_points). Should all points be more than 4,194,304, and
+/// more than 320 for each backend on average, then the points for each unit of weight are halved
+/// until they are not, and each backend keeps at least one; a change of the set that brings a
+/// halving about moves keys of others as well. Built in O(p log p) for p points.
 ///
 /// Point i of a backend is the i-th output of splitmix64 seeded with the XXH3 hash of its hash key;
-/// a key's place is its XXH3 hash.
+/// a key's place is its XXH3 hash; of both the leading 32 bits.
 ///
 /// # References
 ///
@@ -92,25 +92,33 @@ impl Default for RingHash {
 }
 
 impl Built for RingHash {
-    type Map = Ring;
+    type Map = Ring<u32>;
 
-    fn build(&self, places: &[Place]) -> Ring {
+    fn build(&self, places: &[Place]) -> Ring<u32> {
         let each = u64::from(self.points);
         let most = MOST_POINTS.max(each * places.len() as u64);
         let points_of = points_of(places, each, most);
-        let points = places.iter().flat_map(|place| {
+        // Of two points at the same place the first counts, in whatever order members are listed.
+        let mut places: Vec<&Place> = places.iter().collect();
+        places.sort_by_key(|place| place.hash);
+        Ring::new(places.into_iter().flat_map(|place| {
             let point = |number: u64| Point {
-                hash: mix(place.hash.wrapping_add(number.wrapping_mul(PHI))),
+                hash: leading(mix(place.hash.wrapping_add(number.wrapping_mul(PHI)))),
                 slot: place.slot,
             };
             (0..points_of(place)).map(point)
-        });
-        Ring::new(&points.collect::<Vec<_>>())
+        }))
     }
 
     #[inline]
-    fn find(ring: &Ring, key: &[u8], accept: impl FnMut(u32) -> Option<usize>) -> Found {
+    fn find(ring: &Ring<u32>, key: &[u8], accept: impl FnMut(u32) -> Option<usize>) -> Found {
         let hash = xxh3_64(key);
-        ring.find(hash, || hash, accept)
+        ring.find(leading(hash), || hash, accept)
     }
+}
+
+/// The place of a hash on a circle of 32 bits.
+#[inline]
+fn leading(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
