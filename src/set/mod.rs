@@ -149,7 +149,8 @@ pub trait BackendSet {
     /// Returns how many requests are in flight at all backends together. The default adds them up:
     /// O(n).
     fn total_in_flight(&self) -> usize {
-        (0..self.len()).map(|rank| self.in_flight(rank)).sum()
+        let loads = (0..self.len()).map(|rank| self.in_flight(rank));
+        loads.fold(0, usize::saturating_add)
     }
 
     /// Returns the backend with the fewest requests in flight for its weight, the true minimum

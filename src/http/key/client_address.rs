@@ -1,7 +1,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::str;
 
-use http::header::{FORWARDED, HeaderName, HeaderValue};
+use http::header::{FORWARDED, HeaderName};
 use http::{Extensions, HeaderMap, Request};
 use ipnet::IpNet;
 
@@ -153,12 +153,9 @@ impl ClientAddress {
             ForwardedIn::Forwarded => headers.get_all(FORWARDED),
             ForwardedIn::Header(name) => headers.get_all(name),
         };
-        // A comma within quotes, which only Forwarded can have, cuts an entry into pieces that are
-        // no addresses. So no quote of a client's can swallow what a proxy has added after it.
-        let entries = lines.iter().rev().flat_map(|line: &HeaderValue| {
-            let entries = line.as_bytes().rsplit(|&byte| byte == b',');
-            entries.map(|entry| str::from_utf8(entry).unwrap_or(""))
-        });
+        let quotes = self.header == ForwardedIn::Forwarded;
+        let entries = lines.iter().rev();
+        let entries = entries.flat_map(|line| pieces(line.as_bytes(), b',', quotes));
         for entry in entries {
             let address = match self.header {
                 ForwardedIn::Forwarded => forwarded_for(entry).and_then(address),
@@ -177,21 +174,47 @@ impl ClientAddress {
 }
 
 /// The `for` of an element of `Forwarded`.
-fn forwarded_for(element: &str) -> Option<&str> {
-    element.split(';').find_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        let value = value.trim();
-        let unquoted = value
-            .strip_prefix('"')
-            .and_then(|value| value.strip_suffix('"'));
-        let is_for = name.trim().eq_ignore_ascii_case("for");
-        is_for.then_some(unquoted.unwrap_or(value))
+fn forwarded_for(element: &[u8]) -> Option<&[u8]> {
+    pieces(element, b';', true).find_map(|pair| {
+        let equals = pair.iter().position(|&byte| byte == b'=')?;
+        let (name, value) = (&pair[..equals], pair[equals + 1..].trim_ascii());
+        let is_for = name.trim_ascii().eq_ignore_ascii_case(b"for");
+        is_for.then_some(match value {
+            [b'"', unquoted @ .., b'"'] => unquoted,
+            _ => value,
+        })
+    })
+}
+
+/// What is between separators, the last first. Those within quotes are none.
+///
+/// Read from the end, where the nearest proxy writes: no quote of a client's, open or closed, can
+/// change how that is read.
+fn pieces(text: &[u8], separator: u8, quotes: bool) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let mut inside = false;
+        for (at, &byte) in text.iter().enumerate().rev() {
+            if byte == b'"' && quotes {
+                let escapes = text[..at].iter().rev().take_while(|&&byte| byte == b'\\');
+                // Where one ends, whatever is before it belongs to it.
+                if !inside || escapes.count() % 2 == 0 {
+                    inside = !inside;
+                }
+            } else if byte == separator && !inside {
+                rest = Some(&text[..at]);
+                return Some(&text[at + 1..]);
+            }
+        }
+        rest = None;
+        Some(text)
     })
 }
 
 /// An address, with or without a port, in brackets or not.
-fn address(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(text).ok()?.trim();
     let bare = text
         .strip_prefix('[')
         .and_then(|text| text.strip_suffix(']'));

@@ -156,7 +156,7 @@ impl Path {
     /// For 0.
     pub fn segments(self, segments: usize) -> Result<Self, InvalidSetting> {
         match segments {
-            0 => Err(InvalidSetting::new("number of segments", "0", "1 or more")),
+            0 => Err(InvalidSetting::new("number of segments", 0, "1 or more")),
             _ => Ok(Self { segments, ..self }),
         }
     }
@@ -168,7 +168,7 @@ impl Path {
     /// For 0.
     pub fn length(self, length: usize) -> Result<Self, InvalidSetting> {
         match length {
-            0 => Err(InvalidSetting::new("length", "0", "1 or more bytes")),
+            0 => Err(InvalidSetting::new("length", 0, "1 or more bytes")),
             _ => Ok(Self { length, ..self }),
         }
     }

@@ -49,7 +49,9 @@ impl Places {
         for next in 1..order.len() {
             let (place, other) = (&self.list[order[first]], &self.list[order[next]]);
             if place.name == other.name {
-                self.alternates.push((place.slot, other.slot));
+                if other.weight > 0 {
+                    self.alternates.push((place.slot, other.slot));
+                }
                 kept[order[next]] = false;
             } else {
                 first = next;
