@@ -36,7 +36,7 @@ fn huge_weights_take_no_more_memory_than_a_large_table() {
 
 #[test]
 fn a_backend_keeps_a_point_of_a_ring_however_heavy_another_is() {
-    let mut weights = [1; 20_001];
+    let mut weights = vec![1; 20_001];
     weights[7_000] = u32::MAX;
     let set = set(&weights);
     let ring = keyed(RingHash::with_points(1).unwrap(), None);
