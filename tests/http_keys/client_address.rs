@@ -142,6 +142,12 @@ fn forwarded_is_read_as_rfc_7239_has_it() {
         (&["for=6.6.6.6, by=10.0.0.2"], "10.0.0.1"),
         (&["198.51.100.7"], "10.0.0.1"),
         (&["for=\"\""], "10.0.0.1"),
+        // Quotes within quotes, and a proxy that does not escape what it quotes.
+        (
+            &[r#"for=198.51.100.7;host="a\",for=6.6.6.6""#],
+            "198.51.100.7",
+        ),
+        (&[r#"for=198.51.100.7;host="a\""#], "198.51.100.7"),
         // A quote that a client left open does not swallow what a proxy has added.
         (&["for=\"6.6.6.6, for=198.51.100.7"], "198.51.100.7"),
         (&["host=\"x", "for=198.51.100.7"], "198.51.100.7"),
@@ -163,6 +169,7 @@ fn what_a_client_has_a_proxy_put_in_quotes_is_not_believed() {
         "a,for=6.6.6.6;b",
         "a,for=6.6.6.6,b",
         "a;for=6.6.6.6;b",
+        r#"a\",for=6.6.6.6;b"#,
     ] {
         for line in [
             format!("for=198.51.100.7;host=\"{host}\""),
