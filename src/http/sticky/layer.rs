@@ -83,8 +83,8 @@ impl Sticky {
         Ok(Self::by(By::Header(tokens, name)))
     }
 
-    /// Binds clients by a token in a parameter of the query, as in `?route=…`. Responses carry it in
-    /// a header, for the application or the client to put into links.
+    /// Binds clients by a token in a parameter of the query, as in `?route=…`. Responses carry it
+    /// in a header, for the application or the client to put into links.
     ///
     /// # Errors
     ///
@@ -94,8 +94,8 @@ impl Sticky {
         Ok(Self::by(By::Query(tokens, key::query(parameter)?, header)))
     }
 
-    /// Binds clients by a session id that the application itself gives out. All clones of this layer
-    /// and of its services share what has been learnt.
+    /// Binds clients by a session id that the application itself gives out. All clones of this
+    /// layer and of its services share what has been learnt.
     pub fn learned(sessions: Learned) -> Self {
         Self::by(By::Learned(Arc::new(Sessions::new(sessions))))
     }

@@ -79,8 +79,8 @@ impl<T: Table, K> Keyed<T, K> {
 }
 
 impl<T: Table, K, F> Keyed<T, K, F> {
-    /// Bounds the load of each backend to `factor` times its share: with c = `factor`, no request is
-    /// assigned that would take a backend above ⌈c × (total + 1) × its weight / all weights⌉
+    /// Bounds the load of each backend to `factor` times its share: with c = `factor`, no request
+    /// is assigned that would take a backend above ⌈c × (total + 1) × its weight / all weights⌉
     /// requests in flight, where total, and all weights, are those of the backends that can be
     /// picked. What does not fit goes to the key's next choices, so that it has a home as well.
     /// Default: no bound.

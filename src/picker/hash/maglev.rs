@@ -20,13 +20,13 @@ use crate::random::{below, mix};
 /// # Algorithm
 ///
 /// Each backend has its own order in which it asks for the slots of the table: from `offset` on,
-/// every `skip`-th, both from the hash of its hash key. As in Maglev, a slot belongs to whoever asks
-/// for it first. Unlike in Maglev, whoever asks in vain waits for its next turn, and turns come at
-/// fixed times: of a backend of weight w the j-th of m comes at (1/m + 1/(m−1) + … + 1/(m−j)) / w.
-/// These are the times at which the slots would come up, on average, if each came to each backend at
-/// random with a rate of w; then the first to have it is the winner of
-/// [rendezvous hashing](super::Rendezvous). A backend that has its share of the slots, rounded, asks
-/// for no more, so that shares are even to the slot.
+/// every `skip`-th, both from the hash of its hash key. As in Maglev, a slot belongs to whoever
+/// asks for it first. Unlike in Maglev, whoever asks in vain waits for its next turn, and turns
+/// come at fixed times: of a backend of weight w the j-th of m comes at (1/m + 1/(m−1) + … +
+/// 1/(m−j)) / w. These are the times at which the slots would come up, on average, if each came to
+/// each backend at random with a rate of w; then the first to have it is the winner of [rendezvous
+/// hashing](super::Rendezvous). A backend that has its share of the slots, rounded, asks for no
+/// more, so that shares are even to the slot.
 ///
 /// So a backend that comes or goes does not change when others ask, and with what result only where
 /// a share is reached: about half as many keys move needlessly as by the paper's turns, in which
@@ -45,8 +45,8 @@ use crate::random::{below, mix};
 /// # References
 ///
 /// Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load Balancer", NSDI 2016,
-/// section 3.4; Gale and Shapley, "College Admissions and the Stability of Marriage", 1962, for shares
-/// as quotas.
+/// section 3.4; Gale and Shapley, "College Admissions and the Stability of Marriage", 1962, for
+/// shares as quotas.
 ///
 /// # Examples
 ///
