@@ -54,7 +54,7 @@ where
         shared: &Arc<Shared<T, Req>>,
         route: &R,
         track: K,
-        waits: Waits,
+        waits: &Waits,
         request: Req,
         bound: Option<Bound>,
     ) -> Self {
@@ -89,7 +89,7 @@ where
         shared: &Arc<Shared<T, Req>>,
         route: &R,
         track: K,
-        waits: Waits,
+        waits: &Waits,
         request: Req,
         bound: Option<Bound>,
         asked: Option<Asked<R::Service>>,

@@ -109,20 +109,53 @@ pub struct Balance<T, Req, R = Direct, K = OnResponse> {
     waits: Waits,
 }
 
-/// How long a request waits for a backend.
-#[derive(Clone, Copy, Debug)]
+/// How long a request waits for a backend, in nanoseconds: half the size of two `Duration`s, which
+/// counts where a balance is cloned for each request.
+#[derive(Clone, Copy)]
 pub(crate) struct Waits {
-    pub(crate) max: Duration,
-    pub(crate) affinity: Duration,
+    max: u64,
+    affinity: u64,
+}
+
+impl Waits {
+    pub(crate) fn max(self) -> Duration {
+        Duration::from_nanos(self.max)
+    }
+
+    pub(crate) fn affinity(self) -> Duration {
+        Duration::from_nanos(self.affinity)
+    }
+
+    pub(crate) fn set_max(&mut self, max: Duration) {
+        self.max = nanos(max);
+    }
+
+    pub(crate) fn set_affinity(&mut self, affinity: Duration) {
+        self.affinity = nanos(affinity);
+    }
 }
 
 impl Default for Waits {
     fn default() -> Self {
         Self {
-            max: Duration::from_secs(1),
-            affinity: Duration::ZERO,
+            max: nanos(Duration::from_secs(1)),
+            affinity: 0,
         }
     }
+}
+
+impl fmt::Debug for Waits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waits")
+            .field("max", &self.max())
+            .field("affinity", &self.affinity())
+            .finish()
+    }
+}
+
+/// 584 years at most.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl<T, Req> Balance<T, Req>
@@ -163,7 +196,7 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
     /// fails at once.
     #[must_use]
     pub fn max_wait(mut self, max_wait: Duration) -> Self {
-        self.waits.max = max_wait;
+        self.waits.set_max(max_wait);
         self
     }
 
@@ -172,7 +205,7 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
     /// passed over. Default 0: at once, as with any other. It is part of `max_wait`, and no longer.
     #[must_use]
     pub fn affinity_wait(mut self, affinity_wait: Duration) -> Self {
-        self.waits.affinity = affinity_wait;
+        self.waits.set_affinity(affinity_wait);
         self
     }
 
@@ -196,7 +229,7 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
             &self.shared,
             &self.route,
             self.track.clone(),
-            self.waits,
+            &self.waits,
             request,
             bound,
         )

@@ -80,7 +80,7 @@ where
     pub(super) fn new(
         shared: Arc<Shared<T, Req>>,
         route: R,
-        waits: Waits,
+        waits: &Waits,
         request: Req,
         bound: Option<Bound>,
         asked: Option<Asked<R::Service>>,
@@ -92,8 +92,8 @@ where
             bound,
             asked: asked.into_iter().collect(),
             changed: None,
-            affinity: Timer::new(waits.affinity),
-            max: Timer::new(waits.max),
+            affinity: Timer::new(waits.affinity()),
+            max: Timer::new(waits.max()),
         }
     }
 

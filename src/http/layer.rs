@@ -80,14 +80,14 @@ impl<B> BalanceLayer<B> {
 
     /// Sets how long a request may wait for a backend; see [`Balance::max_wait`]. Default 1 s.
     pub fn max_wait(mut self, max_wait: Duration) -> Self {
-        self.waits.max = max_wait;
+        self.waits.set_max(max_wait);
         self
     }
 
     /// Sets how long a request waits for the backend of its key; see [`Balance::affinity_wait`].
     /// Default 0.
     pub fn affinity_wait(mut self, affinity_wait: Duration) -> Self {
-        self.waits.affinity = affinity_wait;
+        self.waits.set_affinity(affinity_wait);
         self
     }
 

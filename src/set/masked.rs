@@ -154,7 +154,8 @@ impl BackendSet for Masked<'_> {
 
     fn total_in_flight(&self) -> usize {
         let out = self.out.as_slice().iter();
-        let out: usize = out.map(|&rank| self.set.in_flight(rank)).sum();
+        let out = out.map(|&rank| self.set.in_flight(rank));
+        let out = out.fold(0, usize::saturating_add);
         self.set.total_in_flight().saturating_sub(out)
     }
 }

@@ -141,11 +141,15 @@ fn members() -> impl Strategy<Value = Vec<Member>> {
     prop::collection::vec(member, 0..20)
 }
 
+fn usable(set: &dyn BackendSet) -> bool {
+    (0..set.len()).any(|rank| set.weight(rank) > 0)
+}
+
 proptest! {
     #![proptest_config(cases(48))]
 
     #[test]
-    fn a_table_of_another_set_never_leads_out_of_this_one(
+    fn with_a_table_of_another_set_someone_of_this_one_is_picked(
         old in members(), set in members(), out in any::<Index>(), key in "\\PC{1,9}",
     ) {
         let mut masked = Masked::new(&set);
@@ -153,9 +157,11 @@ proptest! {
         for &algorithm in HashAlgorithm::ALL {
             for bound in [None, Some(1.25)] {
                 let table = prepared(&small(algorithm, bound), &old);
-                let in_range = |rank: Option<usize>, len| rank.is_none_or(|rank| rank < len);
-                prop_assert!(in_range(pick(&table, &set, &key), set.len()), "{algorithm}");
-                prop_assert!(in_range(pick(&table, &masked, &key), masked.len()), "{algorithm}");
+                for set in [&set as &dyn BackendSet, &masked] {
+                    let rank = pick(&table, set, &key);
+                    prop_assert_eq!(rank.is_some(), usable(set), "{}", algorithm);
+                    prop_assert!(rank.is_none_or(|rank| rank < set.len()), "{algorithm}");
+                }
             }
         }
     }
@@ -166,7 +172,6 @@ proptest! {
     ) {
         let mut masked = Masked::new(&set);
         masked.mask(out.index(set.len().max(1)));
-        let usable = |set: &dyn BackendSet| (0..set.len()).any(|rank| set.weight(rank) > 0);
         for &algorithm in HashAlgorithm::ALL {
             for bound in [None, Some(1.25)] {
                 let picker = small(algorithm, bound);
@@ -181,6 +186,30 @@ proptest! {
                     prop_assert_eq!(rank.is_some(), usable(set), "{}", algorithm);
                     prop_assert!(rank.is_none_or(|rank| set.weight(rank) > 0), "{algorithm}");
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn loads_weights_and_factors_at_their_limits_are_compared_all_the_same() {
+    let member = |at, in_flight| Member {
+        id: id(at),
+        weight: u32::MAX,
+        in_flight,
+    };
+    let set: Vec<_> = (0..3).map(|at| member(at, usize::MAX - at)).collect();
+    for algorithm in [HashAlgorithm::Rendezvous, HashAlgorithm::Modulo] {
+        for factor in [1.0, 1e6] {
+            let picker = prepared(&small(algorithm, Some(factor)), &set);
+            let mut masked = Masked::new(&set);
+            for left in [3, 2, 1] {
+                assert_eq!(masked.len(), left);
+                assert!(
+                    pick(&picker, &masked, "key").is_some(),
+                    "{algorithm} {factor}"
+                );
+                masked.mask(0);
             }
         }
     }

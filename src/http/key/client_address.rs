@@ -3,7 +3,7 @@ use std::str;
 
 use http::header::{FORWARDED, HeaderName};
 use http::{Extensions, HeaderMap, Request};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::InvalidSetting;
 use crate::picker::hash::{Key, KeyBytes};
@@ -122,7 +122,8 @@ impl ClientAddress {
         let network = |network: N| {
             let given = network.as_ref();
             let address = || given.parse::<IpAddr>().map(IpNet::from);
-            given.parse().or_else(|_| address()).map_err(|_| {
+            let network = given.parse().or_else(|_| address());
+            network.map(canonical).map_err(|_| {
                 let expected = "an address or a prefix, such as 10.0.0.0/8";
                 InvalidSetting::new("network", format_args!("{given:?}"), expected)
             })
@@ -156,7 +157,7 @@ impl ClientAddress {
         let quotes = self.header == ForwardedIn::Forwarded;
         let entries = lines.iter().rev();
         let entries = entries.flat_map(|line| pieces(line.as_bytes(), b',', quotes));
-        for entry in entries {
+        for entry in entries.filter(|entry| !entry.trim_ascii().is_empty()) {
             let address = match self.header {
                 ForwardedIn::Forwarded => forwarded_for(entry).and_then(address),
                 _ => address(entry),
@@ -212,9 +213,20 @@ fn pieces(text: &[u8], separator: u8, quotes: bool) -> impl Iterator<Item = &[u8
     })
 }
 
+/// IPv4 as such, where it is written as IPv6.
+fn canonical(network: IpNet) -> IpNet {
+    let mapped = match (network.addr().to_canonical(), network.prefix_len()) {
+        (IpAddr::V4(address), length @ 96..) => Ipv4Net::new(address, length - 96).ok(),
+        _ => None,
+    };
+    mapped.map_or(network, IpNet::from)
+}
+
 /// An address, with or without a port, in brackets or not.
 fn address(text: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(text).ok()?.trim();
+    // A port may be hidden behind a name.
+    let text = text.split_once(":_").map_or(text, |(address, _)| address);
     let bare = text
         .strip_prefix('[')
         .and_then(|text| text.strip_suffix(']'));

@@ -57,6 +57,7 @@ impl Limit<'_> {
                 u128::from(self.set.total_weight()) * MILLION as u128,
             )
         });
-        load as u128 * weights < room * u128::from(self.set.weight(rank))
+        let room = room.saturating_mul(u128::from(self.set.weight(rank)));
+        (load as u128).saturating_mul(weights) < room
     }
 }

@@ -155,7 +155,7 @@ impl<T: Table> Prepared<T> {
                 return Some(rank);
             }
         }
-        set.least_in_flight(0)
+        None
     }
 
     #[inline]
@@ -195,10 +195,12 @@ where
             return self.fallback.pick(set, request, cx);
         }
         cx.set_keyed();
-        match &self.prepared {
+        let found = match &self.prepared {
             Some(prepared) => prepared.find(set, key, self.bound),
             None => Prepared::new(&self.table, Places::of(set)).find(set, key, self.bound),
-        }
+        };
+        // In a set that the table was not built for there may be nobody whom it knows.
+        found.or_else(|| set.least_in_flight(cx.random()))
     }
 
     fn prepare(&self, update: &Update<'_>) -> Option<Arc<dyn Picker<Req>>> {

@@ -16,7 +16,7 @@ pub struct Place {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Places {
     pub(super) list: Vec<Place>,
-    /// Slots of a place's first member and of another one with the same name.
+    /// Slots of a place's first member and of another one with the same name, by the former.
     alternates: Vec<(u32, u32)>,
 }
 
@@ -57,6 +57,8 @@ impl Places {
                 first = next;
             }
         }
+        // Stable: of several, the one that joined first comes first.
+        self.alternates.sort_by_key(|&(first, _)| first);
         let mut kept = kept.into_iter();
         self.list.retain(|_| kept.next().unwrap_or(true));
     }
@@ -64,7 +66,9 @@ impl Places {
     /// Those who stand in for the member at a slot.
     #[inline]
     pub(super) fn alternates(&self, slot: u32) -> impl Iterator<Item = u32> {
-        let mine = move |&&(first, _): &&(u32, u32)| first == slot;
-        self.alternates.iter().filter(mine).map(|&(_, other)| other)
+        let from = self.alternates.partition_point(|&(first, _)| first < slot);
+        let mine = self.alternates[from..].iter();
+        let mine = mine.take_while(move |&&(first, _)| first == slot);
+        mine.map(|&(_, other)| other)
     }
 }
