@@ -159,7 +159,7 @@ proptest! {
                 let table = prepared(&small(algorithm, bound), &old);
                 for set in [&set as &dyn BackendSet, &masked] {
                     let rank = pick(&table, set, &key);
-                    prop_assert_eq!(rank.is_some(), usable(set), "{}", algorithm);
+                    prop_assert!(rank.is_some() || !usable(set), "{algorithm}");
                     prop_assert!(rank.is_none_or(|rank| rank < set.len()), "{algorithm}");
                 }
             }
