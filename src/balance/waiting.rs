@@ -10,7 +10,8 @@ use tower::BoxError;
 use tower_service::Service;
 
 use super::attempt::Bound;
-use super::{Error, PassedOver, Reason, Route, Shared, Waits};
+use super::service::Waits;
+use super::{Error, PassedOver, Reason, Route, Shared};
 use crate::backend::{Completion, Failure, Live, Outcome};
 use crate::picker::{self, NoBackend, View};
 use crate::set::{BackendSet, Masked, Member};
