@@ -9,8 +9,8 @@ use tower::BoxError;
 use tower_service::Service;
 
 use super::attempt::Bound;
-use super::service::Waits;
 use super::waiting::{Asked, Dispatch, Waiting};
+use super::waits::Waits;
 use super::{Error, Route, Shared, Track};
 use crate::backend::{Completion, Failure, Outcome};
 use crate::picker::NoBackend;

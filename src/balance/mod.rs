@@ -22,14 +22,15 @@ mod service;
 mod shared;
 mod track;
 mod waiting;
+mod waits;
 
 pub use self::attempt::{Attempt, Attempts};
 pub use self::error::{Error, PassedOver, Reason};
 pub use self::future::ResponseFuture;
 pub use self::route::{Direct, Route};
 pub use self::service::Balance;
-#[cfg(feature = "http")]
-pub(crate) use self::service::Waits;
 pub(crate) use self::service::short_ways_in;
 pub(crate) use self::shared::{Shared, share};
 pub use self::track::{OnResponse, Track};
+#[cfg(feature = "http")]
+pub(crate) use self::waits::Waits;

@@ -7,6 +7,7 @@ use tower::BoxError;
 use tower_service::Service;
 
 use super::attempt::Bound;
+use super::waits::Waits;
 use super::{Attempts, Direct, Error, OnResponse, ResponseFuture, Route, Shared, Track, share};
 use crate::backend::Value;
 use crate::picker::Picker;
@@ -107,55 +108,6 @@ pub struct Balance<T, Req, R = Direct, K = OnResponse> {
     route: R,
     track: K,
     waits: Waits,
-}
-
-/// How long a request waits for a backend, in nanoseconds: half the size of two `Duration`s, which
-/// counts where a balance is cloned for each request.
-#[derive(Clone, Copy)]
-pub(crate) struct Waits {
-    max: u64,
-    affinity: u64,
-}
-
-impl Waits {
-    pub(crate) fn max(self) -> Duration {
-        Duration::from_nanos(self.max)
-    }
-
-    pub(crate) fn affinity(self) -> Duration {
-        Duration::from_nanos(self.affinity)
-    }
-
-    pub(crate) fn set_max(&mut self, max: Duration) {
-        self.max = nanos(max);
-    }
-
-    pub(crate) fn set_affinity(&mut self, affinity: Duration) {
-        self.affinity = nanos(affinity);
-    }
-}
-
-impl Default for Waits {
-    fn default() -> Self {
-        Self {
-            max: nanos(Duration::from_secs(1)),
-            affinity: 0,
-        }
-    }
-}
-
-impl fmt::Debug for Waits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waits")
-            .field("max", &self.max())
-            .field("affinity", &self.affinity())
-            .finish()
-    }
-}
-
-/// 584 years at most.
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl<T, Req> Balance<T, Req>

@@ -2,15 +2,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::sync::futures::OwnedNotified;
-use tokio::time::{Instant, Sleep};
 use tower::BoxError;
 use tower_service::Service;
 
 use super::attempt::Bound;
-use super::service::Waits;
+use super::waits::{Timer, Waits};
 use super::{Error, PassedOver, Reason, Route, Shared};
 use crate::backend::{Completion, Failure, Live, Outcome};
 use crate::picker::{self, NoBackend, View};
@@ -34,12 +32,6 @@ pub(super) struct Waiting<T, Req, R: Route<T, Req>> {
     changed: Option<Pin<Box<OwnedNotified>>>,
     affinity: Timer,
     max: Timer,
-}
-
-/// A time that starts when it is first asked for.
-struct Timer {
-    duration: Duration,
-    sleep: Option<Pin<Box<Sleep>>>,
 }
 
 /// A backend that was picked and is not ready.
@@ -282,37 +274,6 @@ where
             passed_over: passed_over.collect(),
             waited: self.max.elapsed(),
         }
-    }
-}
-
-impl Timer {
-    fn new(duration: Duration) -> Self {
-        Self {
-            duration,
-            sleep: None,
-        }
-    }
-
-    fn is_up(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.duration.is_zero() {
-            return true;
-        }
-        if self.sleep.is_none() {
-            // Without a runtime there is no timer, so there can be no wait with a bound.
-            if tokio::runtime::Handle::try_current().is_err() {
-                return true;
-            }
-            self.sleep = Some(Box::pin(tokio::time::sleep(self.duration)));
-        }
-        let sleep = self.sleep.as_mut().expect("set above");
-        sleep.as_mut().poll(cx).is_ready()
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.sleep.as_ref().map_or(Duration::ZERO, |sleep| {
-            let left = sleep.deadline().saturating_duration_since(Instant::now());
-            self.duration.saturating_sub(left)
-        })
     }
 }
 

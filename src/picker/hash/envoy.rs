@@ -1,9 +1,9 @@
 use xxhash_rust::xxh3::xxh3_64;
 use xxhash_rust::xxh64::xxh64;
 
-use super::maglev::{Claims, Permutation, Slots, check_size};
 use super::place::Place;
 use super::ring::{Point, Ring};
+use super::slots::{Claims, Permutation, Slots, check_size};
 use super::table::{Built, Found};
 use crate::InvalidSetting;
 

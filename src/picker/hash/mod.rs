@@ -38,6 +38,7 @@ mod ranking;
 mod rendezvous;
 mod ring;
 mod ring_hash;
+mod slots;
 mod table;
 
 pub use self::algorithm::HashAlgorithm;
