@@ -3,6 +3,7 @@
 mod bounded;
 mod moves;
 mod odd_sets;
+mod rebuilds;
 mod recorded;
 mod settings;
 mod setup;

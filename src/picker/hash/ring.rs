@@ -79,7 +79,7 @@ impl<H: Circle> Ring<H> {
             let entries = Box::default();
             return Self { entries, own };
         };
-        // Keys after the last point belong to the first.
+        // After the last point comes the first one again.
         let end = Point {
             hash: H::LAST,
             slot: first.slot,
@@ -91,7 +91,6 @@ impl<H: Circle> Ring<H> {
                 entries.push(*point);
             }
         }
-        entries.push(end);
         while entries.len() < own {
             entries.push(end);
         }
@@ -129,5 +128,71 @@ impl<H: Circle> Ring<H> {
             at += 1;
         }
         at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Whom a key's search asks, each of them once, if nobody accepts.
+    fn asked<H: Circle>(ring: &Ring<H>, hash: H) -> Vec<u32> {
+        let mut asked = Vec::new();
+        ring.find(
+            hash,
+            || 0,
+            |slot| {
+                if !asked.contains(&slot) {
+                    asked.push(slot);
+                }
+                None
+            },
+        );
+        asked
+    }
+
+    /// The same by the definition.
+    fn expected<H: Circle>(points: &[(H, u32)], hash: H) -> Vec<u32> {
+        let mut points = points.to_vec();
+        points.sort_by_key(|&(place, _)| place);
+        points.dedup_by_key(|&mut (place, _)| place);
+        let first = points.partition_point(|&(place, _)| place < hash);
+        points.rotate_left(first);
+        let mut slots = Vec::new();
+        for (_, slot) in points {
+            if !slots.contains(&slot) {
+                slots.push(slot);
+            }
+        }
+        slots
+    }
+
+    fn check<H: Circle>(points: &[(H, u32)], keys: &[H]) {
+        let ring = Ring::new(points.iter().map(|&(hash, slot)| Point { hash, slot }));
+        let places = points.iter().map(|&(place, _)| place);
+        for key in places.chain(keys.iter().copied()) {
+            assert_eq!(asked(&ring, key), expected(points, key));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_search_goes_around_from_the_keys_place(
+            evenly in prop::collection::vec((any::<u32>(), 0u32..20), 0..100),
+            // All in one corner, where entries are far from their own, some at the same place.
+            crowded in prop::collection::vec((0u32..40, 0u32..20), 0..60),
+            keys in prop::collection::vec(any::<u32>(), 20),
+        ) {
+            let keys: Vec<_> = keys.into_iter().chain([0, 1, 39, u32::MAX]).collect();
+            let last: Vec<_> = crowded.iter().map(|&(place, slot)| (!place, slot)).collect();
+            for points in [&evenly, &crowded, &last, &[evenly.clone(), crowded.clone()].concat()] {
+                check(points, &keys);
+                let wide = |place: u32| u64::from(place) << 32 | u64::from(!place);
+                let points: Vec<_> = points.iter().map(|&(place, slot)| (wide(place), slot)).collect();
+                let keys: Vec<_> = keys.iter().map(|&key| wide(key)).collect();
+                check(&points, &keys);
+            }
+        }
     }
 }
