@@ -109,21 +109,22 @@ async fn a_request_for_one_backend_only_waits_for_it_and_for_no_other() {
         Backend::new("b", Gate::open("b")),
     ]);
     let attempts = Balance::round_robin(pool.clone()).attempts();
-    let only_a = Attempt::new(()).only(handle(&pool, "a"));
+    let a = handle(&pool, "a");
+    let only_a = || Attempt::new(()).only(a);
 
-    let error = attempts.clone().oneshot(only_a).await.unwrap_err();
+    let error = attempts.clone().oneshot(only_a()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "no backend took the request within 1.000 s: a is not ready"
     );
 
-    let waiting = tokio::spawn(attempts.clone().oneshot(only_a));
+    let waiting = tokio::spawn(attempts.clone().oneshot(only_a()));
     tokio::time::sleep(Duration::from_millis(500)).await;
     gate.set_open(true);
     assert_eq!(waiting.await.unwrap().unwrap(), "a");
 
     gate.set_open(false);
-    let waiting = tokio::spawn(attempts.oneshot(only_a));
+    let waiting = tokio::spawn(attempts.oneshot(only_a()));
     tokio::time::sleep(Duration::from_millis(500)).await;
     let start = Instant::now();
     pool.remove("a");
@@ -138,11 +139,18 @@ async fn a_bound_request_is_passed_over_at_once_unless_affinity_wait_says_otherw
         Backend::new("a", Gate::closed("a")),
         Backend::new("b", Gate::open("b")),
     ]);
-    let to_a = Attempt::new(()).to(handle(&pool, "a"));
+    let a = handle(&pool, "a");
     for wait in [Duration::ZERO, AFFINITY] {
         let balance = Balance::round_robin(pool.clone()).affinity_wait(wait);
         let start = Instant::now();
-        assert_eq!(balance.attempts().oneshot(to_a).await.unwrap(), "b");
+        assert_eq!(
+            balance
+                .attempts()
+                .oneshot(Attempt::new(()).to(a))
+                .await
+                .unwrap(),
+            "b"
+        );
         assert_eq!(start.elapsed(), wait);
     }
 }
@@ -195,6 +203,28 @@ async fn affinity_wait_is_part_of_max_wait() {
     let start = Instant::now();
     assert!(balance.oneshot(()).await.is_err());
     assert_eq!(start.elapsed(), Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_long_affinity_waits_another_that_is_ready_gets_the_request_in_time() {
+    let pool = Pool::from([
+        Backend::new("a", Gate::closed("a")),
+        Backend::new("b", Gate::open("b")),
+    ]);
+    for (affinity, max, expected) in [
+        (500, 1_000, 500),
+        (1_000, 1_000, 1_000),
+        (2_000, 1_000, 1_000),
+        (10, 0, 0),
+    ] {
+        let balance = Balance::round_robin(pool.clone())
+            .affinity_wait(Duration::from_millis(affinity))
+            .max_wait(Duration::from_millis(max));
+        let to_a = Attempt::new(()).to(handle(&pool, "a"));
+        let start = Instant::now();
+        assert_eq!(balance.attempts().oneshot(to_a).await.unwrap(), "b");
+        assert_eq!(start.elapsed(), Duration::from_millis(expected));
+    }
 }
 
 #[tokio::test(start_paused = true)]

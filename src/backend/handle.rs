@@ -1,5 +1,7 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
 /// Names one membership of one backend: it stays the same while the backend is a member, and is
-/// never given to another.
+/// never given to another, of this pool or any other.
 ///
 /// A handle has a *slot*, a small number, so that a picker can keep what it learns in a plain
 /// table. Slots of backends that have left are used again before new ones are. The whole handle is
@@ -25,7 +27,14 @@ impl Handle {
         Self::new(slot, 0)
     }
 
-    pub(crate) fn new(slot: usize, generation: u32) -> Self {
+    /// Names a new member, unlike any other of any pool of this process.
+    pub(crate) fn unique(slot: usize) -> Self {
+        // `Relaxed`: only that no number comes twice matters. (It does after 4 billion members.)
+        static MEMBERS: AtomicU32 = AtomicU32::new(1);
+        Self::new(slot, MEMBERS.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn new(slot: usize, generation: u32) -> Self {
         Self {
             slot: u32::try_from(slot).unwrap_or(u32::MAX),
             generation,

@@ -36,7 +36,7 @@ use crate::backend::Handle;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct Attempt<Req> {
     request: Req,

@@ -154,7 +154,8 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
 
     /// Sets how long a request that a picker sends by a [key](crate::picker::hash), or that is
     /// [bound](super::Attempt) to a backend, waits for its own backend to be ready before it is
-    /// passed over. Default 0: at once, as with any other. It is part of `max_wait`, and no longer.
+    /// passed over. Default 0: at once, as with any other. It is part of `max_wait`, and no longer:
+    /// at the end of either, the next choice is asked.
     #[must_use]
     pub fn affinity_wait(mut self, affinity_wait: Duration) -> Self {
         self.waits.set_affinity(affinity_wait);

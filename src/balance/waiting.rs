@@ -85,7 +85,7 @@ where
             bound,
             asked: asked.into_iter().collect(),
             changed: None,
-            affinity: Timer::new(waits.affinity()),
+            affinity: Timer::new(waits.affinity().min(waits.max())),
             max: Timer::new(waits.max()),
         }
     }

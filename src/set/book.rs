@@ -17,8 +17,6 @@ pub(super) struct Book<T> {
     free: BinaryHeap<Reverse<u32>>,
     /// How many slots were ever in use at once.
     width: u32,
-    /// How many memberships there ever were.
-    generation: u32,
     latency: LatencySettings,
     /// Kept from the moment that a picker asks for it.
     index: Option<Index>,
@@ -54,7 +52,6 @@ impl<T: Clone> Book<T> {
             order: Arc::clone(&order),
             free: BinaryHeap::new(),
             width: 0,
-            generation: 0,
             latency,
             index: None,
             total: None,
@@ -224,8 +221,7 @@ impl<T: Clone> Book<T> {
         let value = wish.value?;
         let slot = self.free.pop().map_or(self.width, |Reverse(slot)| slot);
         self.width = self.width.max(slot + 1);
-        self.generation = self.generation.wrapping_add(1);
-        let handle = Handle::new(slot as usize, self.generation);
+        let handle = Handle::unique(slot as usize);
         let member = Member {
             live: Arc::new(Live::new(Arc::clone(&wish.id), handle, self.latency)),
             value,

@@ -99,12 +99,12 @@ impl EnvoyRingHash {
     ///
     /// # Errors
     ///
-    /// When the minimum is above the maximum, or that above 8,388,608.
+    /// When the minimum is 0 or above the maximum, or that above 8,388,608.
     pub fn with_ring_size(minimum: u32, maximum: u32) -> Result<Self, InvalidSetting> {
-        if minimum <= maximum && (1..=MOST).contains(&maximum) {
+        if (1..=maximum).contains(&minimum) && maximum <= MOST {
             Ok(Self { minimum, maximum })
         } else {
-            let expected = "a minimum up to the maximum, and that from 1 to 8388608";
+            let expected = "a minimum from 1 to the maximum, and that up to 8388608";
             let given = format_args!("{minimum} to {maximum}");
             Err(InvalidSetting::new("ring size", given, expected))
         }

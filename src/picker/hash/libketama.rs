@@ -46,9 +46,12 @@ impl Built for Libketama {
 
     fn build(&self, places: &[Place]) -> Ring<u32> {
         let all: u64 = places.iter().map(|place| u64::from(place.weight)).sum();
-        Ring::new(places.iter().flat_map(|place| {
+        // libketama does not take servers without memory.
+        let places = places.iter().filter(|place| place.weight > 0);
+        let servers = places.clone().count();
+        Ring::new(places.flat_map(|place| {
             let share = place.weight as f32 / all.max(1) as f32;
-            let digests = f64::from(share) * 40.0 * places.len() as f64;
+            let digests = f64::from(share) * 40.0 * servers as f64;
             let digests = (digests as f32).floor() as u32;
             (0..digests).flat_map(move |number| {
                 let digest = md5::compute(format!("{}-{number}", place.name)).0;

@@ -51,7 +51,7 @@ pub struct NginxHash(());
 /// belongs to the first point at or after its own CRC-32.
 ///
 /// 16 bytes for each point. NGINX has no limit to them; here, should they be more than
-/// 8,388,608, the points for each unit of weight are halved until they are not.
+/// 8,388,608, all servers have as many less as it takes.
 ///
 /// # References
 ///

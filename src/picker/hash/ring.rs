@@ -34,17 +34,22 @@ pub trait Circle: Copy + Ord {
     fn entry(self, entries: usize) -> usize;
 }
 
-/// How many points a backend has: `each` for each unit of its weight, and at least one if it has
-/// any. If all together would be more than `most`, then `each` is halved until they are not.
-pub(super) fn points_of(places: &[Place], each: u64, most: u64) -> impl Fn(&Place) -> u64 {
-    let points = move |place: &Place, halvings: u32| {
-        let points = each * u64::from(place.weight);
-        (points >> halvings).max(u64::from(place.weight > 0))
-    };
-    let all = |halvings| -> u64 { places.iter().map(|place| points(place, halvings)).sum() };
-    let halvings = (0..u64::BITS - 1).find(|&halvings| all(halvings) <= most);
-    let halvings = halvings.unwrap_or(u64::BITS - 1);
-    move |place| points(place, halvings)
+/// How many points a backend has: `each` for each unit of its weight. If all together would be more
+/// than `most`, then all have as much less as it takes, but at least one if they have any.
+pub(super) fn points_of(places: &[Place], each: u32, most: u64) -> impl Fn(&Place) -> u64 {
+    let wanted = move |place: &Place| u128::from(each) * u128::from(place.weight);
+    let all: u128 = places.iter().map(wanted).sum();
+    let most = u128::from(most);
+    move |place| {
+        let points = wanted(place);
+        // Of 2^32 members no product overflows.
+        let fitting = if all > most {
+            points * most / all
+        } else {
+            points
+        };
+        fitting.max(u128::from(place.weight > 0)) as u64
+    }
 }
 
 /// So many entries are asked one after the other before the rest is left to the ranking.

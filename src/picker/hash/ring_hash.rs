@@ -22,10 +22,12 @@ use crate::random::{PHI, mix};
 ///
 /// A lookup is O(1): where a point stands in the list is computed from its hash. 16 bytes for each
 /// point, so 5 KB for each unit of weight: where weights are large, such as 100 for each, divide
-/// them or take [fewer points](Self::with_points). Should all points be more than 4,194,304, and
-/// more than 320 for each backend on average, then the points for each unit of weight are halved
-/// until they are not, and each backend keeps at least one; a change of the set that brings a
-/// halving about moves keys of others as well. Built in O(p log p) for p points.
+/// them or take [fewer points](Self::with_points). Built in O(p log p) for p points.
+///
+/// There are 4,194,304 points at most, or 320 for each backend, if that is more: 64 MB. Where
+/// weights add up to more than that (13,107 with 320 points each), all backends have as many points
+/// less as it takes, and at least one. Then a change of the set moves keys of others as well, about
+/// as many as it would have to.
 ///
 /// Point i of a backend is the i-th output of splitmix64 seeded with the XXH3 hash of its hash key;
 /// a key's place is its XXH3 hash; of both the leading 32 bits.
@@ -95,9 +97,8 @@ impl Built for RingHash {
     type Map = Ring<u32>;
 
     fn build(&self, places: &[Place]) -> Ring<u32> {
-        let each = u64::from(self.points);
-        let most = MOST_POINTS.max(each * places.len() as u64);
-        let points_of = points_of(places, each, most);
+        let most = MOST_POINTS.max(u64::from(POINTS) * places.len() as u64);
+        let points_of = points_of(places, self.points, most);
         // Of two points at the same place the first counts, in whatever order members are listed.
         let mut places: Vec<&Place> = places.iter().collect();
         places.sort_by_key(|place| place.hash);
