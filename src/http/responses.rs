@@ -18,18 +18,21 @@ use tower_service::Service;
 use super::OnBodyEnd;
 use crate::backend::Failure;
 use crate::balance::{Balance, Error, OnResponse};
+use crate::picker::NoBackend;
 
 /// Turns a service's errors into HTTP responses, for use where none are allowed, such as axum.
 ///
 /// | error | status |
 /// | --- | --- |
 /// | no backend, or none took the request in time | 503 Service Unavailable |
+/// | the backend that a request is bound to has left | 503 Service Unavailable |
 /// | a backend could not be reached, or failed | 502 Bad Gateway |
 /// | time ran out | 504 Gateway Timeout |
 /// | an error that is not of this crate, and not a time-out | 500 Internal Server Error |
 ///
 /// `Retry-After` is set when the backends' back-off tells when it makes sense
-/// ([`Error::retry_after`]), and on any other 503 to what [`retry_after`](Self::retry_after) says.
+/// ([`Error::retry_after`]), and on any other 503 to what [`retry_after`](Self::retry_after) says,
+/// unless waiting does not help.
 ///
 /// The body is the status in plain text: ids of backends are not for clients. Layers that log find
 /// the error with [`error_of`].
@@ -251,7 +254,9 @@ fn response_of<B>(error: BoxError, retry_after: Option<Duration>) -> Response<Re
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
     let known = find(&*error).and_then(Error::retry_after);
-    let otherwise = retry_after.filter(|_| status == StatusCode::SERVICE_UNAVAILABLE);
+    // One who has left does not come back by waiting.
+    let gone = matches!(find(&*error), Some(Error::NoBackend(NoBackend::Gone)));
+    let otherwise = retry_after.filter(|_| status == StatusCode::SERVICE_UNAVAILABLE && !gone);
     if let Some(after) = known.or(otherwise) {
         let begun = u64::from(after.subsec_nanos() > 0);
         let seconds = after.as_secs().saturating_add(begun);

@@ -90,8 +90,9 @@ use crate::set::BackendSet;
 /// optional steps for pickers that build a table or keep what they learn.
 ///
 /// A function or closure of the same shape as `pick` is a picker too; write out the types of its
-/// three arguments. [Everything is recorded](Self::needs) for it; a type of your own can ask for
-/// less.
+/// three arguments. [Everything is recorded](Self::needs) for it, and it cannot be
+/// [prepared](Self::prepare): one that uses other pickers is better a type of its own, which passes
+/// that on.
 ///
 /// # Rules
 ///
@@ -119,7 +120,8 @@ use crate::set::BackendSet;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not pick a backend for a `{Req}`",
     label = "not a picker for this request type",
-    note = "implement `Picker<{Req}>`, whose one required method is `pick`, or pass a closure `|set: &dyn BackendSet, request: &{Req}, cx: &mut Context| -> Option<usize>`"
+    note = "implement `Picker<{Req}>`, whose one required method is `pick`, or pass a closure `|set: &dyn BackendSet, request: &{Req}, cx: &mut Context| -> Option<usize>`",
+    note = "a `Keyed` is one if its key is a `Key<{Req}>`: is a `?` missing where the key was made?"
 )]
 pub trait Picker<Req: ?Sized>: Send + Sync {
     /// Returns the rank of the chosen backend, below `set.len()`, or `None` if none will do.

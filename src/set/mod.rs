@@ -85,7 +85,8 @@ pub trait BackendSet {
 
     /// Returns the weight: its share relative to the others. Default 1.
     ///
-    /// In a pool's set it is never 0. In a set of your own, 0 means "not to be picked".
+    /// In a pool's set it is never 0. In a set of your own, 0 means "not to be picked"; a picker
+    /// that was [prepared](crate::Picker::prepare) goes by the weights that it saw then.
     fn weight(&self, rank: usize) -> u32 {
         let _ = rank;
         1

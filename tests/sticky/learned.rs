@@ -90,15 +90,29 @@ async fn a_session_whose_backend_has_left_is_picked_for_anew_or_fails() {
         let site = site(&pool, &Sticky::learned(sticky()).on_gone(on_gone));
         learn_all(&site).await;
         pool.remove("b");
-        let request = Request::get("/").header("cookie", "JSESSIONID=s-b");
-        let answer = ask(&site, request.body(()).unwrap()).await;
-        match on_gone {
-            OnGone::PickAnother => assert_ne!(answer.unwrap().0, "b"),
-            OnGone::Fail => {
-                let error = answer.unwrap_err();
-                assert!(matches!(error, Error::NoBackend(NoBackend::Gone)));
-            }
+        let ask_once = async || {
+            let request = Request::get("/").header("cookie", "JSESSIONID=s-b");
+            ask(&site, request.body(()).unwrap()).await
+        };
+        let answer = ask_once().await;
+        if on_gone == OnGone::Fail {
+            let error = answer.unwrap_err();
+            assert!(matches!(error, Error::NoBackend(NoBackend::Gone)));
+        } else {
+            assert_ne!(answer.unwrap().0, "b");
         }
+        // It is forgotten, and so is that it failed.
+        assert_ne!(ask_once().await.unwrap().0, "b");
+    }
+}
+
+#[tokio::test]
+async fn of_several_cookies_of_the_name_an_empty_one_does_not_hide_the_session() {
+    let site = site(&by_cookie(), &Sticky::learned(sticky()));
+    learn_all(&site).await;
+    for _ in 0..3 {
+        let cookies = Some(("cookie", "JSESSIONID=; JSESSIONID=s-b"));
+        assert_eq!(ask_with(&site, cookies).await.0, "b");
     }
 }
 

@@ -76,8 +76,8 @@ fn what_makes_no_sense_is_refused_with_the_value_and_what_was_expected() {
             "invalid cookie \"__Host-route\": expected Secure, Path=/ and no Domain, with a name that begins with __Host-",
         ),
         (
-            contradicts(SessionCookie::new("__Secure-route").unwrap().secure(false)),
-            "invalid cookie \"__Secure-route\": expected Secure, with a name that begins with __Secure-",
+            contradicts(SessionCookie::new("__secure-route").unwrap().secure(false)),
+            "invalid cookie \"__secure-route\": expected Secure, with a name that begins with __Secure-",
         ),
         (
             Tokens::new("shop", [[0; 31]]).map(|_| ()).unwrap_err(),

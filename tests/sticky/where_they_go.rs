@@ -1,9 +1,13 @@
 //! A client stays with its backend, while there is one.
 
+use std::time::Duration;
+
 use evenkeel::http::sticky::{OnGone, SessionCookie, Sticky};
 use evenkeel::picker::NoBackend;
-use evenkeel::{Backend, Error, InvalidSetting};
+use evenkeel::{Backend, Balance, Error, InvalidSetting, Pool};
 use http::Request;
+use tower::limit::ConcurrencyLimit;
+use tower::{Layer, ServiceExt};
 
 use crate::setup::{App, Site, ask, ask_with, cookie, pool, site, tokens};
 
@@ -118,8 +122,99 @@ async fn where_a_session_is_worth_nothing_elsewhere_its_requests_fail() {
     let error = ask(&site, request).await.unwrap_err();
     assert!(matches!(error, Error::NoBackend(NoBackend::Gone)));
 
-    // New clients do not notice.
+    // New clients do not notice, and a browser can be told to be one.
     assert_ne!(arrive(&site).await.0, home);
+    let removal = SessionCookie::new("route").unwrap().removal();
+    assert_eq!(
+        removal,
+        "route=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"
+    );
+}
+
+#[tokio::test]
+async fn the_response_for_a_session_whose_backend_has_left_does_not_ask_to_wait() {
+    let pool = pool();
+    let site = site(&pool, &by_cookie().on_gone(OnGone::Fail));
+    let (home, cookie) = arrive(&site).await;
+    pool.remove(&home);
+    let service = site
+        .into_http_responses()
+        .retry_after(Duration::from_secs(2));
+    let request = Request::get("/")
+        .header("cookie", &cookie)
+        .body(())
+        .unwrap();
+    let response = service.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 503);
+    assert!(!response.headers().contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn a_session_whose_backend_was_busy_once_stays_bound_to_it() {
+    // Both have room for one request at a time.
+    let pool: Pool<_> = ["a", "b"]
+        .into_iter()
+        .map(|id| Backend::new(id, ConcurrencyLimit::new(App::default(), 1)))
+        .collect();
+    let balance = Balance::round_robin(pool.clone()).count_to_body_end();
+    let site = by_cookie().layer(balance);
+    let first = site.clone().oneshot(Request::new(())).await.unwrap();
+    let cookie = cookie(first.headers()).unwrap();
+    let home = first.body().backend().to_owned();
+
+    let with_cookie = || {
+        Request::get("/")
+            .header("cookie", &cookie)
+            .body(())
+            .unwrap()
+    };
+    let mut busy = pool.value(&home).unwrap();
+    busy.ready().await.unwrap();
+    let elsewhere = site.clone().oneshot(with_cookie()).await.unwrap();
+    assert_ne!(elsewhere.body().backend(), home);
+    assert!(!elsewhere.headers().contains_key("set-cookie"));
+
+    drop(busy);
+    let back = site.oneshot(with_cookie()).await.unwrap();
+    assert_eq!(back.body().backend(), home);
+}
+
+#[tokio::test]
+async fn a_response_with_a_token_is_not_for_shared_caches() {
+    let mut app = App::default();
+    let public = "public, max-age=60".parse().unwrap();
+    app.headers.insert("cache-control", public);
+    let pool = Pool::from([Backend::new("a", app)]);
+    for sticky in [by_cookie(), Sticky::header(tokens(), "x-route").unwrap()] {
+        let site = site(&pool, &sticky);
+        let (_, first) = ask_with(&site, None).await;
+        let directives: Vec<_> = first.get_all("cache-control").iter().collect();
+        assert_eq!(directives, ["public, max-age=60", "private"]);
+
+        let known = match first.get("x-route") {
+            Some(token) => ("x-route", token.to_str().unwrap().to_owned()),
+            None => ("cookie", cookie(&first).unwrap()),
+        };
+        let (_, next) = ask_with(&site, Some((known.0, &known.1))).await;
+        assert_eq!(next.get_all("cache-control").iter().count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_has_no_room_for_another_header_is_left_as_it_is() {
+    let mut app = App::default();
+    let mut number = 0;
+    let value = http::HeaderValue::from_static("1");
+    while app.headers.try_append(name(number), value.clone()).is_ok() {
+        number += 1;
+    }
+    let pool = Pool::from([Backend::new("a", app)]);
+    let (backend, headers) = ask_with(&site(&pool, &by_cookie()), None).await;
+    assert_eq!((backend.as_str(), headers.len()), ("a", number));
+}
+
+fn name(number: usize) -> http::HeaderName {
+    format!("x-{number}").parse().unwrap()
 }
 
 #[tokio::test]
@@ -140,7 +235,7 @@ async fn among_several_cookies_of_the_name_the_one_that_counts_is_found() {
 async fn the_applications_own_cookies_are_left_alone() {
     let mut app = App::default();
     app.headers.insert("set-cookie", "cart=7".parse().unwrap());
-    let pool = evenkeel::Pool::from([Backend::new("a", app)]);
+    let pool = Pool::from([Backend::new("a", app)]);
     let (_, headers) = ask_with(&site(&pool, &by_cookie()), None).await;
     let set: Vec<_> = headers.get_all("set-cookie").iter().collect();
     assert_eq!(set.len(), 2);

@@ -36,6 +36,7 @@ pub struct SessionCookie {
 
 /// Which requests from other sites bring the cookie along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SameSite {
     /// None.
     Strict,
@@ -143,11 +144,16 @@ impl SessionCookie {
 
     /// Refuses what browsers would refuse.
     pub(super) fn check(&self) -> Result<(), InvalidSetting> {
+        // Browsers do not look at case here.
+        let begins_with = |prefix: &str| {
+            let start = self.name.get(..prefix.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
         let problem = if self.same_site == SameSite::None && !self.secure {
             "Secure, with SameSite=None"
-        } else if self.name.starts_with("__Secure-") && !self.secure {
+        } else if begins_with("__Secure-") && !self.secure {
             "Secure, with a name that begins with __Secure-"
-        } else if self.name.starts_with("__Host-")
+        } else if begins_with("__Host-")
             && (!self.secure || self.domain.is_some() || self.path != "/")
         {
             "Secure, Path=/ and no Domain, with a name that begins with __Host-"
@@ -158,10 +164,23 @@ impl SessionCookie {
         Err(InvalidSetting::new("cookie", given, problem))
     }
 
+    /// Returns the value of a `Set-Cookie` with which a browser forgets this cookie; see
+    /// [`OnGone::Fail`](super::OnGone::Fail).
+    pub fn removal(&self) -> HeaderValue {
+        let text = self.text("", Some(0));
+        // Every part was checked.
+        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
+    }
+
     /// The value of `Set-Cookie`. Nothing in it is from a request.
     pub(super) fn set(&self, token: &str, seconds: u64) -> Option<HeaderValue> {
+        let text = self.text(token, self.kept.then_some(seconds));
+        HeaderValue::try_from(text).ok()
+    }
+
+    fn text(&self, token: &str, max_age: Option<u64>) -> String {
         let mut text = format!("{}={token}", self.name);
-        if self.kept {
+        if let Some(seconds) = max_age {
             let _ = write!(text, "; Max-Age={seconds}");
         }
         let _ = write!(text, "; Path={}", self.path);
@@ -175,7 +194,7 @@ impl SessionCookie {
             SameSite::Lax => "; SameSite=Lax",
             SameSite::None => "; SameSite=None",
         });
-        HeaderValue::try_from(text).ok()
+        text
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) struct Directory {
 struct Pages {
     members: HashMap<Arc<str>, Entry>,
     /// Under each key.
-    pseudonyms: HashMap<Pseudonym, Arc<str>>,
+    pseudonyms: HashMap<Pseudonym, Handle>,
 }
 
 #[derive(Clone)]
@@ -45,10 +45,8 @@ impl Directory {
         Some((entry.handle, Arc::clone(id)))
     }
 
-    pub(super) fn by_pseudonym(&self, pseudonym: &Pseudonym) -> Option<(Handle, Arc<str>)> {
-        let pages = self.pages.load();
-        let id = pages.pseudonyms.get(pseudonym)?;
-        Some((pages.members.get(id)?.handle, Arc::clone(id)))
+    pub(super) fn by_pseudonym(&self, pseudonym: &Pseudonym) -> Option<Handle> {
+        self.pages.load().pseudonyms.get(pseudonym).copied()
     }
 
     /// What the first key calls a member.
@@ -107,7 +105,7 @@ impl Pages {
                 },
             };
             for &pseudonym in &entry.pseudonyms {
-                pages.pseudonyms.insert(pseudonym, Arc::clone(id));
+                pages.pseudonyms.insert(pseudonym, entry.handle);
             }
             pages.members.insert(Arc::clone(id), entry);
         }

@@ -21,6 +21,17 @@ use crate::set::Subscriber;
 /// is kept up to date with the pool. With tokens nothing else is stored; a request costs one
 /// HMAC-SHA256, below a microsecond, and a response that sets a token another one.
 ///
+/// A response that carries a new token is marked `Cache-Control: private`, so that no shared cache
+/// binds its clients to one backend. The request goes to the backend as it came, token included.
+///
+/// # The balance inside
+///
+/// It is one of HTTP that [counts to the end of the body](Balance::count_to_body_end), as that of a
+/// [`BalanceLayer`](crate::http::BalanceLayer) does by itself: the layer finds out from the body who
+/// has answered. What turns errors into responses goes around it:
+/// [`into_http_responses`](StickyBalance::into_http_responses), or
+/// [`HttpResponsesLayer`](crate::http::HttpResponsesLayer).
+///
 /// # Cancel safety
 ///
 /// As that of [`Balance`].
@@ -50,13 +61,42 @@ pub(super) enum By {
     Learned(Arc<Sessions>),
 }
 
-/// What becomes of a session whose backend has left, or does not take its request.
+/// What becomes of a session whose backend has left.
+///
+/// While its backend is a member, a session stays bound to it. A request for which it is not ready
+/// in time ([`affinity_wait`](crate::Balance::affinity_wait)) goes to another, with `PickAnother`;
+/// the next one goes home again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnGone {
     /// The picker chooses another, and the client is bound to that one.
     #[default]
     PickAnother,
-    /// The request fails. For sessions that are worth nothing elsewhere.
+    /// The request fails with [`NoBackend::Gone`](crate::picker::NoBackend::Gone), and no other
+    /// backend is asked in any case. For sessions that are worth nothing elsewhere.
+    ///
+    /// A client that goes on to send its token goes on to fail, until that expires. One that reads
+    /// the error drops its token; a browser has to be told, with the response that is made of the
+    /// error:
+    ///
+    /// ```
+    /// use evenkeel::http::error_of;
+    /// use evenkeel::http::sticky::SessionCookie;
+    /// use evenkeel::picker::NoBackend;
+    /// use http::Response;
+    /// use http::header::SET_COOKIE;
+    ///
+    /// /// For `map_response` around `into_http_responses`.
+    /// fn forget<B>(cookie: &SessionCookie, mut response: Response<B>) -> Response<B> {
+    ///     let error = error_of(&response).and_then(|error| error.downcast_ref());
+    ///     if let Some(evenkeel::Error::NoBackend(NoBackend::Gone)) = error {
+    ///         response.headers_mut().append(SET_COOKIE, cookie.removal());
+    ///     }
+    ///     response
+    /// }
+    /// ```
+    ///
+    /// A [learnt](Sticky::learned) session fails once, and is forgotten.
     Fail,
 }
 

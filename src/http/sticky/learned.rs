@@ -23,7 +23,10 @@ use crate::time::now;
 /// [`max_idle`](Self::max_idle) is forgotten.
 ///
 /// Each request and each response with an id takes a lock that one in 16 sessions share, for the
-/// length of a look into a table.
+/// length of a look into a table; once in a while, for as long as it takes to get memory for a new
+/// one.
+///
+/// One [`Sticky`](super::Sticky) is for one pool: its ids mean nothing in another.
 ///
 /// # Examples
 ///
@@ -156,10 +159,13 @@ impl Sessions {
         }
     }
 
-    /// Returns the backend that a request's session belongs to.
-    pub(super) fn of<B>(&self, request: &Request<B>) -> Option<Arc<str>> {
+    /// Returns a request's session, and the backend that it belongs to.
+    pub(super) fn of<B>(&self, request: &Request<B>) -> Option<(u128, Arc<str>)> {
         let id = match &self.id {
-            Id::Cookie(name) => cookie::values(request.headers(), name).next()?,
+            Id::Cookie(name) => {
+                let mut values = cookie::values(request.headers(), name);
+                values.find(|value| !value.is_empty())?
+            }
             Id::Header(name) => request.headers().get(name)?.as_bytes(),
         };
         let hash = self.hash(id);
@@ -171,8 +177,15 @@ impl Sessions {
         }
         session.used = now;
         let backend = Arc::clone(&session.backend);
-        shard.put(hash, session, self.most);
-        Some(backend)
+        let retired = shard.put(hash, session, self.most);
+        drop(shard);
+        drop(retired);
+        Some((hash, backend))
+    }
+
+    pub(super) fn forget(&self, session: u128) {
+        let forgotten = self.shard(session).take(session);
+        drop(forgotten);
     }
 
     /// Takes note of the session that a backend names in its response.
@@ -193,8 +206,10 @@ impl Sessions {
             used: now(),
         };
         let mut shard = self.shard(hash);
-        shard.take(hash);
-        shard.put(hash, session, self.most);
+        let before = shard.take(hash);
+        let retired = shard.put(hash, session, self.most);
+        drop(shard);
+        drop((before, retired));
     }
 
     fn hash(&self, id: &[u8]) -> u128 {
@@ -213,11 +228,15 @@ impl Shard {
         young.or_else(|| self.old.remove(&hash))
     }
 
-    fn put(&mut self, hash: u128, session: Session, most: usize) {
-        if self.young.len() >= most {
-            self.old = std::mem::take(&mut self.young);
-        }
+    /// Returns the old generation, if it is to go: many sessions, to be dropped without the lock.
+    fn put(&mut self, hash: u128, session: Session, most: usize) -> Option<HashMap<u128, Session>> {
+        let retired = (self.young.len() >= most).then(|| {
+            // At its full size at once, since growing takes long, too.
+            let young = HashMap::with_capacity(most);
+            std::mem::replace(&mut self.old, std::mem::replace(&mut self.young, young))
+        });
         self.young.insert(hash, session);
+        retired
     }
 }
 

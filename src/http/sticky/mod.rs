@@ -6,13 +6,23 @@
 //!
 //! | when | use |
 //! | --- | --- |
-//! | browsers: nothing to store, and a client cannot choose or see its backend | [`Sticky::cookie`] |
+//! | browsers: nothing to store, and no id or address to see | [`Sticky::cookie`] |
 //! | clients that keep no cookies, but a header or a link | [`Sticky::header`], [`Sticky::query`] |
 //! | the application sets a session id already | [`Sticky::learned`] |
 //! | an uneven share per client is worse than a cold cache | a [hash](crate::picker::hash) of the session instead |
 //!
 //! A drained backend, or one of weight 0, keeps its sessions and gets no new ones. When a backend
 //! has left, [`OnGone`] says what becomes of its sessions.
+//!
+//! A backend that is not ready, behind a concurrency limit or while it is being connected to, is
+//! passed over for that one request. Where that costs more than a wait, let it wait:
+//! [`Balance::affinity_wait`](crate::Balance::affinity_wait).
+//!
+//! # What a client can do
+//!
+//! It can keep a token, compare two, and use one that another was given: whoever has a token is
+//! bound to its backend. It cannot make one, and so not choose among backends that it was never
+//! sent to, nor learn an id or address.
 //!
 //! # Examples
 //!
@@ -44,6 +54,21 @@
 //! }
 //! # Ok(())
 //! # }
+//! ```
+//!
+//! As the fallback of an axum router:
+//!
+//! ```
+//! use evenkeel::http::sticky::{SessionCookie, Sticky, Tokens};
+//! use evenkeel::{Balance, InvalidSetting, Pool};
+//! use tower::Layer;
+//!
+//! fn site(replicas: Pool<axum::Router>, key: [u8; 32]) -> Result<axum::Router, InvalidSetting> {
+//!     let sticky = Sticky::cookie(Tokens::new("shop", [key])?, SessionCookie::new("route")?)?;
+//!     let balance = Balance::least_requests(replicas).count_to_body_end();
+//!     let service = sticky.layer(balance).into_http_responses();
+//!     Ok(axum::Router::new().fallback_service(service))
+//! }
 //! ```
 
 mod cookie;

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::header::SET_COOKIE;
+use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -12,10 +12,11 @@ use tower_service::Service;
 
 use super::directory::Directory;
 use super::layer::{By, OnGone, Sticky};
+use super::learned::Sessions;
 use super::tokens::Claim;
 use crate::backend::Handle;
 use crate::balance::{Attempt, Error};
-use crate::http::{TrackedBody, cookie};
+use crate::http::{HttpResponses, TrackedBody, cookie};
 use crate::picker::NoBackend;
 use crate::picker::hash::Key;
 
@@ -34,11 +35,7 @@ struct State {
 enum Belongs {
     ToNobody,
     ToOneWhoLeft,
-    To {
-        handle: Handle,
-        /// Unless the client should be told again.
-        told: Option<Arc<str>>,
-    },
+    To { handle: Handle, renew: bool },
 }
 
 /// So many cookies of the right name are looked at: a client has one, or one for each path.
@@ -53,18 +50,17 @@ impl<S> StickyBalance<S> {
     }
 }
 
+impl<S> StickyBalance<S> {
+    /// Turns errors into HTTP responses; see [`HttpResponses`].
+    pub fn into_http_responses(self) -> HttpResponses<Self> {
+        HttpResponses::new(self)
+    }
+}
+
 impl State {
     fn belongs<B>(&self, request: &Request<B>) -> Belongs {
         let claim = match &self.sticky.by {
-            By::Learned(sessions) => {
-                return match sessions.of(request) {
-                    None => Belongs::ToNobody,
-                    Some(id) => match self.directory.by_id(&id) {
-                        None => Belongs::ToOneWhoLeft,
-                        Some((handle, _)) => Belongs::To { handle, told: None },
-                    },
-                };
-            }
+            By::Learned(sessions) => return self.belongs_by_id(sessions, request),
             By::Cookie(tokens, cookie) => {
                 let values = cookie::values(request.headers(), cookie.name());
                 values.take(COOKIES).find_map(|value| tokens.read(value))
@@ -82,44 +78,60 @@ impl State {
             None => Belongs::ToNobody,
             Some(Claim { backend, renew }) => match self.directory.by_pseudonym(&backend) {
                 None => Belongs::ToOneWhoLeft,
-                Some((handle, id)) => Belongs::To {
-                    handle,
-                    told: (!renew).then_some(id),
-                },
+                Some(handle) => Belongs::To { handle, renew },
             },
         }
     }
 
+    fn belongs_by_id<B>(&self, sessions: &Sessions, request: &Request<B>) -> Belongs {
+        let Some((session, backend)) = sessions.of(request) else {
+            return Belongs::ToNobody;
+        };
+        let Some((handle, _)) = self.directory.by_id(&backend) else {
+            // Told once, it need not be told again: the next request is a new session's.
+            sessions.forget(session);
+            return Belongs::ToOneWhoLeft;
+        };
+        Belongs::To {
+            handle,
+            renew: false,
+        }
+    }
+
     /// Tells the client, or takes note, that it belongs to the backend that has answered.
-    fn tell<B: Body>(&self, response: &mut Response<TrackedBody<B>>, told: Option<&str>) {
+    fn tell<B: Body>(&self, response: &mut Response<TrackedBody<B>>, from: Option<Handle>) {
         let backend = response.body().backend();
+        // It may have left meanwhile.
+        let Some((handle, backend)) = self.directory.by_id(backend) else {
+            return;
+        };
         let (tokens, name, cookie) = match &self.sticky.by {
-            By::Learned(sessions) => {
-                // It may have left meanwhile.
-                if let Some((_, backend)) = self.directory.by_id(backend) {
-                    sessions.learn(response, &backend);
-                }
-                return;
-            }
-            _ if told == Some(backend) => return,
+            By::Learned(sessions) => return sessions.learn(response, &backend),
+            // Its own backend was passed over for this one request.
+            _ if from.is_some_and(|from| from != handle) => return,
             By::Cookie(tokens, cookie) => (tokens, &SET_COOKIE, Some(cookie)),
             By::Header(tokens, name) | By::Query(tokens, _, name) => (tokens, name, None),
         };
-        let Some(pseudonym) = self.directory.pseudonym_of(backend) else {
+        let Some(pseudonym) = self.directory.pseudonym_of(&backend) else {
             return;
         };
         let token = tokens.sign(&pseudonym);
-        match cookie {
-            Some(cookie) => {
-                if let Some(value) = cookie.set(&token, tokens.seconds()) {
-                    response.headers_mut().append(name, value);
-                }
-            }
-            None => {
-                if let Ok(value) = HeaderValue::try_from(token) {
-                    response.headers_mut().insert(name, value);
-                }
-            }
+        let value = match cookie {
+            Some(cookie) => cookie.set(&token, tokens.seconds()),
+            None => HeaderValue::try_from(token).ok(),
+        };
+        let Some(value) = value else {
+            return;
+        };
+        let headers = response.headers_mut();
+        // One client's token is nothing for a cache that others share. (A map of headers is full
+        // at 32,768, and takes no more.)
+        let private = HeaderValue::from_static("private");
+        if headers.try_append(CACHE_CONTROL, private).is_ok() {
+            let _ = match cookie {
+                Some(_) => headers.try_append(name, value).is_ok(),
+                None => headers.try_insert(name, value).is_ok(),
+            };
         }
     }
 }
@@ -140,20 +152,38 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let belongs = self.state.belongs(&request);
         let fail = self.state.sticky.on_gone == OnGone::Fail;
-        let (attempt, told) = match belongs {
-            Belongs::ToOneWhoLeft if fail => (None, None),
-            Belongs::ToOneWhoLeft | Belongs::ToNobody => (Some(Attempt::new(request)), None),
-            Belongs::To { handle, told } if fail => {
-                (Some(Attempt::new(request).only(handle)), told)
+        let attempt = Attempt::new(request);
+        let (attempt, then) = match belongs {
+            Belongs::ToOneWhoLeft if fail => (None, Then::Nothing),
+            Belongs::ToOneWhoLeft | Belongs::ToNobody => (Some(attempt), Then::Tell(None)),
+            Belongs::To { handle, renew } => {
+                let attempt = if fail {
+                    attempt.only(handle)
+                } else {
+                    attempt.to(handle)
+                };
+                let learns = matches!(self.state.sticky.by, By::Learned(_));
+                let then = if renew || learns {
+                    Then::Tell(Some(handle))
+                } else {
+                    Then::Nothing
+                };
+                (Some(attempt), then)
             }
-            Belongs::To { handle, told } => (Some(Attempt::new(request).to(handle)), told),
         };
         StickyFuture {
             future: attempt.map(|attempt| self.service.call(attempt)),
             state: Arc::clone(&self.state),
-            told,
+            then,
         }
     }
+}
+
+/// What to do when there is a response.
+enum Then {
+    Nothing,
+    /// Tell the client who has answered; if it came from a backend, only if that one has.
+    Tell(Option<Handle>),
 }
 
 pin_project! {
@@ -164,7 +194,7 @@ pin_project! {
         #[pin]
         future: Option<F>,
         state: Arc<State>,
-        told: Option<Arc<str>>,
+        then: Then,
     }
 }
 
@@ -181,7 +211,9 @@ where
             return Poll::Ready(Err(Error::NoBackend(NoBackend::Gone)));
         };
         let mut response = ready!(future.poll(cx))?;
-        this.state.tell(&mut response, this.told.as_deref());
+        if let Then::Tell(from) = *this.then {
+            this.state.tell(&mut response, from);
+        }
         Poll::Ready(Ok(response))
     }
 }

@@ -26,7 +26,8 @@ use crate::InvalidSetting;
 ///
 /// Both codes are cut to 16 bytes, as RFC 2104 allows, and have keys of their own that are derived
 /// from yours. The last one is compared in constant time. Neither the backend's id nor its address
-/// is in it, not even encoded; that two tokens are for the same backend can be seen.
+/// is in it, not even encoded; that two tokens are for the same backend can be seen, and a token
+/// works for whoever has it.
 ///
 /// A token that is forged, cut short, expired, of another pool or version, or signed by a key that
 /// is not in the list any more, counts as none.
@@ -126,7 +127,8 @@ impl Tokens {
     }
 
     /// Sets how long a token counts. Default 24 hours. A client that comes back within it is given
-    /// a new one when half of it has passed.
+    /// a new one when half of it has passed. Those that were given out with a longer life keep it,
+    /// until their client comes back.
     ///
     /// # Errors
     ///

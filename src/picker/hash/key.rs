@@ -44,7 +44,8 @@ pub trait Key<Req: ?Sized>: Send + Sync {
 
 /// The bytes of a key: borrowed from the request, or short and kept in place.
 ///
-/// Integers are their little-endian bytes, addresses their text: `192.0.2.1`, `2001:db8::1`.
+/// Integers are their little-endian bytes, addresses their text: `192.0.2.1`, `2001:db8::1`. Arrays
+/// of up to 46 bytes are kept in place, longer ones are copied.
 ///
 /// # Examples
 ///
@@ -90,7 +91,11 @@ pub struct WholeRequest;
 #[derive(Clone, Copy)]
 pub struct KeyOf<F>(F);
 
-/// Makes a [`Key`] from a function of the request.
+/// Makes a [`Key`] from a function of the request, which returns `None`, or `Some` of what can be
+/// made into [`KeyBytes`].
+///
+/// A closure is written where it is passed, so that the compiler sees that it may borrow from the
+/// request; otherwise, write a function.
 ///
 /// # Examples
 ///
@@ -169,6 +174,13 @@ impl<Req: ?Sized, K: Key<Req> + ?Sized> Key<Req> for Box<K> {
     }
 }
 
+/// A key that may not be configured.
+impl<Req: ?Sized, K: Key<Req>> Key<Req> for Option<K> {
+    fn of<'r>(&'r self, request: &'r Req) -> Option<KeyBytes<'r>> {
+        self.as_ref()?.of(request)
+    }
+}
+
 /// A list that was put together at run time.
 impl<Req: ?Sized, K: Key<Req>> Key<Req> for Vec<K> {
     fn of<'r>(&'r self, request: &'r Req) -> Option<KeyBytes<'r>> {
@@ -230,6 +242,31 @@ impl<'r> From<&'r String> for KeyBytes<'r> {
 impl<'r> From<&'r Vec<u8>> for KeyBytes<'r> {
     fn from(bytes: &'r Vec<u8>) -> Self {
         bytes.as_slice().into()
+    }
+}
+
+impl<'r, const N: usize> From<&'r [u8; N]> for KeyBytes<'r> {
+    fn from(bytes: &'r [u8; N]) -> Self {
+        bytes.as_slice().into()
+    }
+}
+
+impl<const N: usize> From<[u8; N]> for KeyBytes<'_> {
+    fn from(bytes: [u8; N]) -> Self {
+        Self::inline(&bytes)
+    }
+}
+
+impl<'r> From<&'r Arc<str>> for KeyBytes<'r> {
+    fn from(text: &'r Arc<str>) -> Self {
+        text.as_bytes().into()
+    }
+}
+
+/// As a `u64`, so that programs of any width agree.
+impl From<usize> for KeyBytes<'_> {
+    fn from(number: usize) -> Self {
+        (number as u64).into()
     }
 }
 

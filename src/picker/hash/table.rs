@@ -5,8 +5,14 @@ use super::place::Place;
 /// Where keys go: one of the algorithms of this module, for [`Keyed`](super::Keyed).
 ///
 /// It is sealed: to place keys by a rule of your own, write a [`Picker`](crate::Picker).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not place keys",
+    label = "none of the algorithms of `evenkeel::picker::hash`",
+    note = "is a `?` missing where it was made?"
+)]
 pub trait Table: Built {}
 
+#[diagnostic::do_not_recommend]
 impl<T: Built> Table for T {}
 
 /// What a table does.
