@@ -1,10 +1,8 @@
 //! How even shares are, and which keys move.
 
 use evenkeel::Pool;
-use evenkeel::backend::Handle;
 use evenkeel::picker::Context;
 
-use super::Plan;
 use super::common::pool::{id, within};
 use super::pickers::{Keys, keys, prepared_for};
 
@@ -17,14 +15,14 @@ pub(crate) struct Moved {
     pub(crate) needlessly: f64,
 }
 
-/// Where each of the first keys goes.
-pub(crate) fn owners<T: Clone>(picker: &Keys, pool: &Pool<T>, count: usize) -> Vec<Handle> {
+/// The slot of the backend that each of the first keys goes to.
+pub(crate) fn owners<T: Clone>(picker: &Keys, pool: &Pool<T>, count: usize) -> Vec<usize> {
     let picker = prepared_for(picker, pool);
     let mut owners = Vec::with_capacity(count);
     within(pool, |set| {
         let picks = keys().take(count).map(|key| {
             let rank = picker.pick(set, &key, &mut Context::new());
-            set.handle(rank.expect("all can be picked"))
+            set.handle(rank.expect("all can be picked")).slot()
         });
         owners.extend(picks);
     });
@@ -53,31 +51,34 @@ pub(crate) fn by_chance(size: usize, keys: usize) -> f64 {
     )
 }
 
-/// Lets backends leave, each from the full pool.
+/// So many backends from all over a list.
+pub(crate) fn some_of(size: usize, count: usize) -> Vec<usize> {
+    let at = |number| (2 * number + 1) * size / (2 * count);
+    (0..count).map(at).collect()
+}
+
+/// Lets backends leave, each from a full pool of its own.
 pub(crate) fn moved<T: Clone>(
-    plan: &Plan,
     picker: &Keys,
-    size: usize,
-    leaves: usize,
     pool: impl Fn() -> Pool<T>,
-    before: &[Handle],
+    leaves: &[usize],
+    before: &[usize],
 ) -> Moved {
     let mut sum = Moved {
         all: 0.0,
         needlessly: 0.0,
     };
-    for leave in 0..leaves {
-        // All over the list.
-        let gone = (2 * leave + 1) * size / (2 * leaves);
+    for &gone in leaves {
         let pool = pool();
+        let size = pool.len();
         pool.remove(&id(gone));
-        let after = owners(picker, &pool, plan.keys);
+        let after = owners(picker, &pool, before.len());
         let moves = before
             .iter()
             .zip(&after)
             .filter(|(before, after)| before != after);
-        let (own, others): (Vec<_>, Vec<_>) = moves.partition(|(before, _)| before.slot() == gone);
-        let share = |count: usize| count as f64 / plan.keys as f64 / leaves as f64;
+        let (own, others): (Vec<_>, Vec<_>) = moves.partition(|&(&before, _)| before == gone);
+        let share = |count: usize| count as f64 / before.len() as f64 / leaves.len() as f64;
         sum.all += share(own.len() + others.len()) * size as f64;
         sum.needlessly += share(others.len());
     }

@@ -3,14 +3,13 @@
 use std::time::{Duration, Instant};
 
 use evenkeel::Pool;
-use evenkeel::backend::Handle;
 
 use super::Plan;
 use super::common::measure::Samples;
-use super::common::pool::{Weights, pool, within};
+use super::common::pool::{Weights, id, pool, within};
 use super::common::report::{Table, Target, rounded, thousands};
 use super::pickers::{Keys, ROWS, prepared};
-use super::quality::{Moved, by_chance, largest, moved, owners};
+use super::quality::{Moved, by_chance, largest, moved, owners, some_of};
 
 /// What one algorithm makes of one number of backends.
 struct Cell {
@@ -60,6 +59,8 @@ pub(crate) fn compare(plan: &Plan, targets: &mut Vec<Target>) {
         rounded(100.0 * cell.moved.needlessly, 3)
     });
 
+    uneven(plan);
+
     let mut target = |most, unit, name: &str, size: usize, what, figure: fn(&Cell) -> f64| {
         let row = ROWS.iter().position(|row| row.name == name);
         let figure = figure(&cells[row.expect("one of the rows")][size]);
@@ -84,6 +85,43 @@ pub(crate) fn compare(plan: &Plan, targets: &mut Vec<Target>) {
     }
 }
 
+/// The same last table where weights differ.
+fn uneven(plan: &Plan) {
+    const MOVES_ALL: [&str; 3] = ["modulo", "nginx-hash", "nginx-ip-hash (of addresses)"];
+    // The largest takes long where a pick looks at every backend.
+    let sizes = &plan.sizes[..3];
+    let columns = || sizes.iter().map(|&size| thousands(size));
+    let mut different = Table::new("The same with weights from 1 to 4", columns());
+    let mut heavy = Table::new(
+        "The same when the one leaves that has half of all weight",
+        columns(),
+    );
+    for row in ROWS.iter().filter(|row| !MOVES_ALL.contains(&row.name)) {
+        let picker = (row.picker)(None);
+        let excess = |pool: &dyn Fn() -> Pool<()>, leaves: &[usize]| {
+            let before = owners(&picker, &pool(), plan.keys / 4);
+            let moved = moved(&picker, pool, leaves, &before);
+            rounded(100.0 * moved.needlessly, 3)
+        };
+        let cells = sizes.iter().map(|&size| {
+            let different = || pool(size, Weights::Different, &());
+            excess(&different, &some_of(size, plan.leaves))
+        });
+        different.row(row.name, cells);
+        let cells = sizes.iter().map(|&size| {
+            let heavy = || {
+                let pool = pool(size, Weights::Equal, &());
+                pool.set_weight(&id(0), size as u32 - 1);
+                pool
+            };
+            excess(&heavy, &[0])
+        });
+        heavy.row(row.name, cells);
+    }
+    different.print();
+    heavy.print();
+}
+
 impl Cell {
     fn measure(plan: &Plan, picker: &Keys, size: usize) -> Self {
         let equal = || pool(size, Weights::Equal, &());
@@ -102,8 +140,8 @@ impl Cell {
         Self {
             millis: build(plan, picker, &pool),
             bytes,
-            largest: largest(size, before.iter().map(|owner: &Handle| owner.slot())),
-            moved: moved(plan, picker, size, leaves, equal, &before),
+            largest: largest(size, before.iter().copied()),
+            moved: moved(picker, equal, &some_of(size, leaves), &before),
         }
     }
 }

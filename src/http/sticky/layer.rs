@@ -27,8 +27,8 @@ use crate::set::Subscriber;
 /// # The balance inside
 ///
 /// It is one of HTTP that [counts to the end of the body](Balance::count_to_body_end), as that of a
-/// [`BalanceLayer`](crate::http::BalanceLayer) does by itself: the layer finds out from the body who
-/// has answered. What turns errors into responses goes around it:
+/// [`BalanceLayer`](crate::http::BalanceLayer) does by itself: the layer finds out from the body
+/// who has answered. What turns errors into responses goes around it:
 /// [`into_http_responses`](StickyBalance::into_http_responses), or
 /// [`HttpResponsesLayer`](crate::http::HttpResponsesLayer).
 ///

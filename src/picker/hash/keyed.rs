@@ -27,8 +27,8 @@ use crate::set::BackendSet;
 /// members, weights or hash keys have changed. What that costs stands with each table: most take a
 /// few milliseconds, large rings some hundred.
 ///
-/// A [balance](crate::Balance) and a [`Selector`](crate::picker::Selector) prepare their picker. One
-/// that is used in another way is not: within a closure, or by
+/// A [balance](crate::Balance) and a [`Selector`](crate::picker::Selector) prepare their picker.
+/// One that is used in another way is not: within a closure, or by
 /// [`Pool::start`](crate::Pool::start). Then call [`prepare`](Picker::prepare) yourself after each
 /// change, or, around it, write a [`Picker`] that does: each pick of a picker that was never
 /// prepared builds a table for itself, which takes a thousand times as long.

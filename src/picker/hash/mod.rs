@@ -6,7 +6,7 @@
 //! | when | use |
 //! | --- | --- |
 //! | the usual case: even shares, the fastest | [`Maglev`] |
-//! | no other key may move when one backend comes or goes, many backends | [`RingHash`] |
+//! | no other key may move when one backend comes or goes, many backends, small weights | [`RingHash`] |
 //! | the same, and even shares, up to some hundred backends | [`Rendezvous`] |
 //! | shards that never change | [`Modulo`] |
 //! | to move over without losing a warm cache | [`NginxHash`], [`NginxConsistent`], [`NginxIpHash`], [`Libketama`], [`EnvoyRingHash`], [`EnvoyMaglev`] |

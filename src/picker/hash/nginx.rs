@@ -17,9 +17,9 @@ use super::table::{Built, Found};
 ///
 /// Of the key's CRC-32, bits 16 to 30, modulo the sum of weights, counted off along the list. When
 /// that server is out, the number of the try is put before the key and the result added to the last
-/// one. NGINX turns to round robin after 20 tries; here the key keeps an order of its own. Tries are
-/// not independent, as CRC-32 is linear, so the keys of a server that is out are divided over the
-/// others unevenly, here as there.
+/// one. NGINX turns to round robin after 20 tries; here the key keeps an order of its own. Tries
+/// are not independent, as CRC-32 is linear, so the keys of a server that is out are divided over
+/// the others unevenly, here as there.
 ///
 /// # References
 ///
