@@ -249,11 +249,10 @@ impl<T, Req: ?Sized, N> Core<T, Req, N> {
 }
 
 fn keep_what_it_needs<T: Clone, Req: ?Sized>(pool: &Pool<T>, picker: &dyn Picker<Req>) {
-    if picker.needs().contains(Needs::LOAD_INDEX) {
-        pool.keep_index();
-    }
-    if picker.needs().contains(Needs::LOAD_TOTAL) {
-        pool.keep_total();
+    let needs = picker.needs();
+    let (index, total) = (Needs::LOAD_INDEX, Needs::LOAD_TOTAL);
+    if needs.contains(index) || needs.contains(total) {
+        pool.keep(needs.contains(index), needs.contains(total));
     }
 }
 

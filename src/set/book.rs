@@ -143,33 +143,26 @@ impl<T: Clone> Book<T> {
         }
     }
 
-    /// Keeps an index of the members by load from now on.
-    pub(super) fn keep_index(&mut self) {
-        if self.index.is_some() {
+    /// From now on keeps an index of the members by load, a total of all loads, or both.
+    pub(super) fn keep(&mut self, index: bool, total: bool) {
+        let mut index = (index && self.index.is_none()).then(Index::default);
+        let total = (total && self.total.is_none()).then(Total::new);
+        if index.is_none() && total.is_none() {
             return;
         }
-        let mut index = Index::default();
         for &slot in &*self.order {
-            if let Some(member) = self.members.get(slot as usize) {
+            let Some(member) = self.members.get(slot as usize) else {
+                continue;
+            };
+            if let Some(index) = &mut index {
                 member.live.index(index.place(slot as usize));
             }
-        }
-        self.index = Some(index);
-        self.renew();
-    }
-
-    /// Keeps count of all requests in flight together from now on.
-    pub(super) fn keep_total(&mut self) {
-        if self.total.is_some() {
-            return;
-        }
-        let total = Total::new();
-        for &slot in &*self.order {
-            if let Some(member) = self.members.get(slot as usize) {
-                member.live.count_in(&total);
+            if let Some(total) = &total {
+                member.live.count_in(total);
             }
         }
-        self.total = Some(total);
+        self.index = index.or_else(|| self.index.take());
+        self.total = total.or_else(|| self.total.take());
         self.renew();
     }
 

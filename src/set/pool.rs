@@ -312,19 +312,12 @@ impl<T: Clone> Pool<T> {
         subscriber.publish(&self.snapshot());
     }
 
-    /// From now on the least loaded member is found without a walk; costs each request about 20 ns.
-    pub(crate) fn keep_index(&self) {
+    /// From now on the least loaded member is found without a walk, which costs each request about
+    /// 20 ns; the requests at all members together are counted, which costs about 5 ns; or both.
+    pub(crate) fn keep(&self, index: bool, total: bool) {
         let mut book = self.book();
         let before = Arc::clone(book.snapshot());
-        book.keep_index();
-        self.publish(&before, book);
-    }
-
-    /// From now on the requests at all members together are counted; costs each request about 5 ns.
-    pub(crate) fn keep_total(&self) {
-        let mut book = self.book();
-        let before = Arc::clone(book.snapshot());
-        book.keep_total();
+        book.keep(index, total);
         self.publish(&before, book);
     }
 
