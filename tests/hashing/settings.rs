@@ -47,10 +47,10 @@ fn a_ring_has_points_but_not_too_many() {
     }
     assert!(RingHash::with_points(1).is_ok() && RingHash::with_points(65_536).is_ok());
 
-    for (least, most) in [(2, 1), (0, 0), (1, 8_388_609), (u32::MAX, u32::MAX)] {
+    for (least, most) in [(2, 1), (0, 0), (0, 9), (1, 8_388_609), (u32::MAX, u32::MAX)] {
         let message = format!(
-            "invalid ring size {least} to {most}: expected a minimum up to the maximum, and that \
-             from 1 to 8388608"
+            "invalid ring size {least} to {most}: expected a minimum from 1 to the maximum, and \
+             that up to 8388608"
         );
         assert_eq!(refused(EnvoyRingHash::with_ring_size(least, most)), message);
     }

@@ -5,7 +5,7 @@ use evenkeel::picker::hash::{HashAlgorithm, Maglev, Rendezvous, RingHash, Table}
 use proptest::prelude::*;
 
 use crate::setup::{
-    cases, chance, counts, key, keyed, keys, pick, places, pool, prepared, set, small,
+    cases, chance, counts, id, key, keyed, keys, pick, places, pool, prepared, set, small,
 };
 
 const BACKENDS: usize = 100;
@@ -120,6 +120,20 @@ fn a_table_of_slots_has_none_for_a_share_of_less_than_half_a_slot() {
         let slots = counts[0] as f64 / 1_000.0;
         assert!((slots - expected).abs() < 0.3, "{weights:?}: {slots}");
     }
+}
+
+#[test]
+fn libketama_takes_no_notice_of_servers_without_weight() {
+    let with = Selector::new(
+        pool(&[1, 0, 2, 0, 3]),
+        keyed(HashAlgorithm::Libketama, None),
+    );
+    let all = pool(&[1, 1, 2, 1, 3]);
+    all.remove(&id(1));
+    all.remove(&id(3));
+    let without = Selector::new(all, keyed(HashAlgorithm::Libketama, None));
+    let keys = keys(1_000);
+    assert_eq!(places(&with, &keys), places(&without, &keys));
 }
 
 fn weights() -> impl Strategy<Value = Vec<u32>> {

@@ -181,6 +181,36 @@ mod tests {
         }
     }
 
+    fn places(weights: &[u32]) -> Vec<Place> {
+        let place = |(at, &weight): (usize, &u32)| Place {
+            slot: at as u32,
+            weight,
+            name: at.to_string().into(),
+            hash: at as u64,
+        };
+        weights.iter().enumerate().map(place).collect()
+    }
+
+    #[test]
+    fn points_are_what_weights_are_worth_while_they_fit_and_little_less_beyond_that() {
+        let points = |weights: &[u32]| {
+            let places = places(weights);
+            let points_of = points_of(&places, 10, 1_000);
+            places.iter().map(points_of).collect::<Vec<_>>()
+        };
+        assert_eq!(points(&[1, 2, 0, 97]), [10, 20, 0, 970]);
+        assert_eq!(points(&[1, 2, 0, 98]), [9, 19, 0, 970]);
+        assert_eq!(points(&[1, 0, u32::MAX]), [1, 0, 999]);
+        assert_eq!(points(&[u32::MAX; 4]), [250; 4]);
+    }
+
+    #[test]
+    fn no_number_of_points_overflows() {
+        let places = places(&vec![u32::MAX; 70_000]);
+        let points_of = points_of(&places, u32::MAX, 1 << 22);
+        assert_eq!(places.iter().map(points_of).sum::<u64>(), 59 * 70_000);
+    }
+
     proptest! {
         #[test]
         fn a_search_goes_around_from_the_keys_place(
