@@ -13,7 +13,6 @@ use super::waiting::{Asked, Dispatch, Waiting};
 use super::waits::Waits;
 use super::{Error, Route, Shared, Track};
 use crate::backend::{Completion, Failure, Outcome};
-use crate::picker::NoBackend;
 
 pin_project! {
     /// The response of a [`Balance`](super::Balance).
@@ -64,10 +63,10 @@ where
         let mut cx = shared.context();
         let view = shared.view();
         let picked = match bound {
-            None => view.pick(&request, &mut cx),
-            Some(bound) => view.snapshot.bound(bound.handle).ok_or(NoBackend::Gone),
+            None => view.pick(&request, &mut cx).ok(),
+            Some(bound) => view.snapshot.bound(bound.handle),
         };
-        let Ok(member) = picked else {
+        let Some(member) = picked else {
             return Self::waiting(shared, route, track, waits, request, bound, None);
         };
         let mut service = route.route(&member.value);

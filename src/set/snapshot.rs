@@ -103,9 +103,11 @@ impl<T> Snapshot<T> {
             total,
         };
         let first = snapshot.weight(0);
-        let weights = (0..snapshot.len()).map(|rank| u64::from(snapshot.weight(rank)));
-        snapshot.total_weight = weights.sum();
-        snapshot.equal = (1..snapshot.len()).all(|rank| snapshot.weight(rank) == first);
+        let weights = (0..snapshot.len()).map(|rank| snapshot.weight(rank));
+        (snapshot.equal, snapshot.total_weight) = weights
+            .fold((true, 0), |(equal, sum), weight| {
+                (equal && weight == first, sum + u64::from(weight))
+            });
         if let (Some(index), true) = (index, snapshot.equal) {
             let slots = (0..snapshot.len()).filter_map(|rank| snapshot.slot(rank));
             snapshot.index = Some((index.clone(), Mask::of(slots)));
