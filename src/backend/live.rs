@@ -1,6 +1,8 @@
 use std::sync::{Arc, OnceLock};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use super::drained::Waiters;
 use super::latency::{Average, Waiting};
 use super::level::Place;
 use super::{Handle, LatencySettings, Outcome, Total};
@@ -15,10 +17,11 @@ use crate::time::since_epoch;
 #[repr(C)]
 pub(crate) struct Live {
     /// The count of requests in flight, and whether each change of it is to be indexed or counted
-    /// in a total.
+    /// in a total, and its end to be told.
     ///
-    /// The count is a hint to pickers; nothing is published through it. The flags publish `place`
-    /// and `total`: hence `Release` where they are set and `Acquire` where they are found.
+    /// The count is a hint to pickers; nothing is published through it. The flags publish `place`,
+    /// `total` and `waiters`: hence `Release` where they are set and `Acquire` where they are
+    /// found.
     in_flight: AtomicU32,
     handle: Handle,
     average: Average,
@@ -27,11 +30,14 @@ pub(crate) struct Live {
     latency: LatencySettings,
     place: OnceLock<Place>,
     total: OnceLock<Total>,
+    waiters: OnceLock<Waiters>,
 }
 
 const INDEXED: u32 = 1 << 31;
 const COUNTED: u32 = 1 << 30;
-const FLAGS: u32 = INDEXED | COUNTED;
+/// Somebody waits, or has waited, for the last request to end.
+const AWAITED: u32 = 1 << 29;
+const FLAGS: u32 = INDEXED | COUNTED | AWAITED;
 
 impl Live {
     pub(crate) fn new(id: Arc<str>, handle: Handle, latency: LatencySettings) -> Self {
@@ -44,6 +50,7 @@ impl Live {
             latency,
             place: OnceLock::new(),
             total: OnceLock::new(),
+            waiters: OnceLock::new(),
         }
     }
 
@@ -84,7 +91,8 @@ impl Live {
 
     /// From now on it is neither, and neither the index nor the total knows of this backend.
     pub(crate) fn retire(&self) {
-        let before = self.in_flight.fetch_and(!FLAGS, Ordering::Relaxed);
+        let kept = !(INDEXED | COUNTED);
+        let before = self.in_flight.fetch_and(kept, Ordering::Relaxed);
         let count = before & !FLAGS;
         if before & INDEXED != 0
             && let Some(place) = self.place.get()
@@ -95,6 +103,20 @@ impl Live {
             && let Some(total) = self.total.get()
         {
             total.sub(count);
+        }
+    }
+
+    /// Returns whether no request is in flight. If not, wakes `waker` when the last has ended.
+    pub(super) fn wait_until_idle(&self, ticket: u64, waker: &Waker) -> bool {
+        let waiters = self.waiters.get_or_init(Waiters::default);
+        waiters.insert(ticket, waker);
+        // Either this sees that it has ended, or its end sees the flag.
+        self.in_flight.fetch_or(AWAITED, Ordering::AcqRel) & !FLAGS == 0
+    }
+
+    pub(super) fn stop_waiting(&self, ticket: u64) {
+        if let Some(waiters) = self.waiters.get() {
+            waiters.remove(ticket);
         }
     }
 
@@ -127,7 +149,14 @@ impl Live {
     pub(super) fn leave(&self) {
         let before = self.in_flight.fetch_sub(1, Ordering::Acquire);
         if before & FLAGS != 0 {
-            self.stepped(before, (before & !FLAGS) - 1, Total::sub);
+            let count = (before & !FLAGS) - 1;
+            self.stepped(before, count, Total::sub);
+            if before & AWAITED != 0
+                && count == 0
+                && let Some(waiters) = self.waiters.get()
+            {
+                waiters.wake();
+            }
         }
     }
 

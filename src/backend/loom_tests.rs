@@ -102,6 +102,32 @@ fn a_total_is_that_of_its_members_whoever_joins_or_leaves_meanwhile() {
 }
 
 #[test]
+fn who_waits_for_the_last_request_is_woken_by_it_or_sees_that_it_has_ended() {
+    struct Woken(std::sync::atomic::AtomicBool);
+
+    impl std::task::Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+
+    loom::model(|| {
+        let (live, ..) = live();
+        live.enter();
+        live.enter();
+        let requests = [(); 2].map(|()| {
+            let live = Arc::clone(&live);
+            thread::spawn(move || live.leave())
+        });
+        let woken = Arc::new(Woken(false.into()));
+        let idle = live.wait_until_idle(1, &Arc::clone(&woken).into());
+        live.retire();
+        requests.map(|request| request.join().unwrap());
+        assert!(idle || woken.0.load(std::sync::atomic::Ordering::SeqCst));
+    });
+}
+
+#[test]
 fn no_sample_is_lost_when_two_arrive_at_once() {
     loom::model(|| {
         let average = Arc::new(Average::new());

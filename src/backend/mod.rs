@@ -6,6 +6,7 @@
 //! at all of that at one moment.
 
 mod completion;
+mod drained;
 mod handle;
 mod info;
 mod latency;
@@ -22,6 +23,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use self::completion::Completion;
+pub use self::drained::Drained;
 pub use self::handle::Handle;
 pub use self::info::{BackendInfo, State};
 pub use self::latency::LatencySettings;

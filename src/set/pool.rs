@@ -8,7 +8,7 @@ use super::book::Book;
 use super::edit::{Changes, Edit, Op, Wish};
 use super::snapshot::Snapshot;
 use super::weak_pool::WeakPool;
-use crate::backend::{Backend, BackendInfo, Completion, LatencySettings};
+use crate::backend::{Backend, BackendInfo, Completion, Drained, LatencySettings};
 use crate::time::now;
 
 /// The membership: which backends there are, shared and changed live.
@@ -108,9 +108,40 @@ impl<T: Clone> Pool<T> {
         self.apply(vec![Op::Weight(id.into(), weight)]).found()
     }
 
-    /// Gives a backend no new requests; running ones finish. Returns whether it is a member.
+    /// Gives a backend no new requests; running ones finish, which [`drained`](Self::drained) waits
+    /// for. Returns whether it is a member.
     pub fn drain(&self, id: &str) -> bool {
         self.apply(vec![Op::Drain(id.into(), true)]).found()
+    }
+
+    /// Drains a backend, and returns a future that is ready once its last running request has
+    /// ended; `None` if it is not a member.
+    ///
+    /// Sessions that are [bound](crate::balance::Attempt) to it go on to send requests. With those,
+    /// it is ready at the first moment without any.
+    ///
+    /// # Examples
+    ///
+    /// Before a machine is switched off, for half a minute at most:
+    ///
+    /// ```
+    /// use evenkeel::{Backend, Pool};
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let pool = Pool::from([Backend::new("a", ())]);
+    /// if let Some(drained) = pool.drained("a") {
+    ///     let in_time = tokio::time::timeout(Duration::from_secs(30), drained).await;
+    ///     assert!(in_time.is_ok());
+    /// }
+    /// pool.remove("a");
+    /// # }
+    /// ```
+    pub fn drained(&self, id: &str) -> Option<Drained> {
+        let live = Arc::clone(&self.book().member(id)?.live);
+        self.drain(id);
+        Some(Drained::new(live))
     }
 
     /// Takes a drained backend back. Returns whether it is a member.

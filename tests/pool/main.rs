@@ -2,6 +2,7 @@
 
 #![cfg(feature = "tower")]
 
+mod draining;
 mod interleaving;
 mod membership;
 mod misbehaving;
