@@ -30,7 +30,8 @@ pub(crate) struct Live {
     latency: LatencySettings,
     place: OnceLock<Place>,
     total: OnceLock<Total>,
-    waiters: OnceLock<Waiters>,
+    /// Boxed, since few ever have any.
+    waiters: OnceLock<Box<Waiters>>,
 }
 
 const INDEXED: u32 = 1 << 31;
@@ -108,7 +109,7 @@ impl Live {
 
     /// Returns whether no request is in flight. If not, wakes `waker` when the last has ended.
     pub(super) fn wait_until_idle(&self, ticket: u64, waker: &Waker) -> bool {
-        let waiters = self.waiters.get_or_init(Waiters::default);
+        let waiters = self.waiters.get_or_init(Box::default);
         waiters.insert(ticket, waker);
         // Either this sees that it has ended, or its end sees the flag.
         self.in_flight.fetch_or(AWAITED, Ordering::AcqRel) & !FLAGS == 0
