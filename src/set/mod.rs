@@ -12,6 +12,7 @@ mod masked;
 mod pool;
 mod slice;
 mod snapshot;
+mod subscribers;
 mod weak_pool;
 
 use std::time::{Duration, Instant};
@@ -19,9 +20,9 @@ use std::time::{Duration, Instant};
 pub use self::edit::{Changes, Edit};
 pub use self::masked::Masked;
 pub use self::pool::Pool;
-pub(crate) use self::pool::Subscriber;
 pub use self::slice::Candidate;
 pub(crate) use self::snapshot::{AllMembers, Member, Snapshot};
+pub(crate) use self::subscribers::Subscriber;
 pub use self::weak_pool::WeakPool;
 
 use crate::backend::Handle;

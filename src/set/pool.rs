@@ -1,12 +1,12 @@
 use std::collections::HashMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::BackendSet;
 use super::book::Book;
 use super::edit::{Changes, Edit, Op, Wish};
 use super::snapshot::Snapshot;
+use super::subscribers::{Subscriber, Subscribers};
 use super::weak_pool::WeakPool;
 use crate::backend::{Backend, BackendInfo, Completion, Drained, LatencySettings};
 use crate::time::now;
@@ -63,13 +63,7 @@ pub struct Pool<T> {
 
 pub(super) struct Shared<T> {
     book: Mutex<Book<T>>,
-    subscribers: Mutex<Vec<Weak<dyn Subscriber<T>>>>,
-}
-
-/// Who has to know of each published snapshot before the change's call returns.
-pub(crate) trait Subscriber<T>: Send + Sync {
-    /// Called without any lock of the pool, by whoever made the change, so perhaps out of order.
-    fn publish(&self, snapshot: &Arc<Snapshot<T>>);
+    subscribers: Subscribers<T>,
 }
 
 impl<T: Clone> Pool<T> {
@@ -83,7 +77,7 @@ impl<T: Clone> Pool<T> {
         Self {
             shared: Arc::new(Shared {
                 book: Mutex::new(Book::new(latency)),
-                subscribers: Mutex::new(Vec::new()),
+                subscribers: Subscribers::new(),
             }),
         }
     }
@@ -312,34 +306,12 @@ impl<T: Clone> Pool<T> {
         if Arc::ptr_eq(before, &snapshot) {
             return;
         }
-        let subscribers: Vec<_> = {
-            let mut subscribers = lock(&self.shared.subscribers);
-            subscribers.retain(|subscriber| subscriber.strong_count() > 0);
-            subscribers.iter().filter_map(Weak::upgrade).collect()
-        };
-        // A picker's `prepare` is somebody else's code. If it panics, so does this call; but first
-        // all the others get what they are to have.
-        let mut panic = None;
-        for subscriber in subscribers {
-            let publish = AssertUnwindSafe(|| subscriber.publish(&snapshot));
-            if let Err(payload) = catch_unwind(publish) {
-                panic = Some(payload);
-            }
-        }
-        if let Some(payload) = panic {
-            resume_unwind(payload);
-        }
+        self.shared.subscribers.tell(&snapshot);
     }
 
     /// From now on `subscriber` is told of each snapshot; first of the present one, here.
     pub(crate) fn subscribe(&self, subscriber: &Arc<dyn Subscriber<T>>) {
-        {
-            let mut subscribers = lock(&self.shared.subscribers);
-            if subscribers.len() == subscribers.capacity() {
-                subscribers.retain(|subscriber| subscriber.strong_count() > 0);
-            }
-            subscribers.push(Arc::downgrade(subscriber));
-        }
+        self.shared.subscribers.add(subscriber);
         subscriber.publish(&self.snapshot());
     }
 
@@ -356,8 +328,10 @@ impl<T: Clone> Pool<T> {
         Arc::clone(self.book().snapshot())
     }
 
+    /// A panic elsewhere (in a value's `Clone`, say) leaves it usable: it is made whole again.
     fn book(&self) -> MutexGuard<'_, Book<T>> {
-        lock(&self.shared.book)
+        let book = self.shared.book.lock();
+        book.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -368,11 +342,6 @@ impl<T> Pool<T> {
             shared: Arc::downgrade(&self.shared),
         }
     }
-}
-
-/// A panic elsewhere (in a value's `Clone`, say) leaves the book usable: it is made whole again.
-fn lock<V: ?Sized>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<T> Clone for Pool<T> {
