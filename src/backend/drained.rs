@@ -15,6 +15,10 @@ use super::Live;
 /// # Cancel safety
 ///
 /// It can be dropped at any time. The backend stays drained.
+///
+/// # Examples
+///
+/// See [`Pool::drained`](crate::Pool::drained).
 #[must_use = "futures do nothing unless polled"]
 pub struct Drained {
     live: Arc<Live>,
