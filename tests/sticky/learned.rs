@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use evenkeel::http::sticky::{Learned, OnGone, Sticky};
 use evenkeel::picker::NoBackend;
-use evenkeel::{Backend, Error, Pool};
+use evenkeel::{Backend, Balance, Error, Pool};
 use http::Request;
+use tower::limit::ConcurrencyLimit;
+use tower::{Layer, ServiceExt};
 
 use crate::setup::{App, Site, ask, ask_with, site};
 
@@ -103,6 +105,36 @@ async fn a_session_whose_backend_has_left_is_picked_for_anew_or_fails() {
         }
         // It is forgotten, and so is that it failed.
         assert_ne!(ask_once().await.unwrap().0, "b");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_another_backend_names_once_while_its_own_is_busy_stays_where_it_was() {
+    // Both name the session that they are asked for, as with a store that they share.
+    let mut app = App::default();
+    app.headers.insert("x-session", "s1".parse().unwrap());
+    let pool: Pool<_> = ["a", "b"]
+        .into_iter()
+        .map(|id| Backend::new(id, ConcurrencyLimit::new(app.clone(), 1)))
+        .collect();
+    let balance = Balance::round_robin(pool.clone()).count_to_body_end();
+    let site = Sticky::learned(Learned::header("x-session").unwrap()).layer(balance);
+    let ask = async |session: bool| {
+        let mut request = Request::new(());
+        if session {
+            let value = "s1".parse().unwrap();
+            request.headers_mut().insert("x-session", value);
+        }
+        let response = site.clone().oneshot(request).await.unwrap();
+        response.body().backend().to_owned()
+    };
+    let home = ask(false).await;
+    let mut busy = pool.value(&home).unwrap();
+    busy.ready().await.unwrap();
+    assert_ne!(ask(true).await, home);
+    drop(busy);
+    for _ in 0..3 {
+        assert_eq!(ask(true).await, home);
     }
 }
 

@@ -188,8 +188,8 @@ impl Sessions {
         drop(forgotten);
     }
 
-    /// Takes note of the session that a backend names in its response.
-    pub(super) fn learn<B>(&self, response: &Response<B>, backend: &Arc<str>) {
+    /// Takes note of the session that a backend names in its response, or of a new one only.
+    pub(super) fn learn<B>(&self, response: &Response<B>, backend: &Arc<str>, only_new: bool) {
         let id = match &self.id {
             Id::Cookie(name) => set_cookie(response.headers(), name),
             Id::Header(name) => response
@@ -207,6 +207,10 @@ impl Sessions {
         };
         let mut shard = self.shard(hash);
         let before = shard.take(hash);
+        let (session, before) = match before {
+            Some(known) if only_new => (known, None),
+            before => (session, before),
+        };
         let retired = shard.put(hash, session, self.most);
         drop(shard);
         drop((before, retired));

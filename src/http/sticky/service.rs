@@ -105,10 +105,11 @@ impl State {
         let Some((handle, backend)) = self.directory.by_id(backend) else {
             return;
         };
+        // Its own backend was passed over for this one request.
+        let elsewhere = from.is_some_and(|from| from != handle);
         let (tokens, name, cookie) = match &self.sticky.by {
-            By::Learned(sessions) => return sessions.learn(response, &backend),
-            // Its own backend was passed over for this one request.
-            _ if from.is_some_and(|from| from != handle) => return,
+            By::Learned(sessions) => return sessions.learn(response, &backend, elsewhere),
+            _ if elsewhere => return,
             By::Cookie(tokens, cookie) => (tokens, &SET_COOKIE, Some(cookie)),
             By::Header(tokens, name) | By::Query(tokens, _, name) => (tokens, name, None),
         };
