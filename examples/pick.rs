@@ -94,7 +94,7 @@ fn run(args: Args) -> Result<(), Stop> {
         .collect();
     let mut eligible = Masked::new(&members);
     for (rank, backend) in backends.iter().enumerate() {
-        if backend.state() != State::Eligible {
+        if backend.state() != State::Healthy {
             eligible.mask_original(rank);
         }
     }

@@ -2,6 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::gate::{Trial, after};
+use super::live::Recording;
 use super::observation::Observer;
 use super::{Event, Live, Observation, Outcome};
 use crate::time::{now, since_epoch};
@@ -32,6 +34,9 @@ pub struct Completion {
     since: u64,
     /// Measured, and the head has not arrived.
     waiting: bool,
+    recording: Recording,
+    /// Rare, so it is boxed.
+    trial: Option<Box<Trial>>,
     outcome: Option<Outcome>,
 }
 
@@ -39,14 +44,29 @@ impl Completion {
     /// Counts the request in.
     #[inline]
     pub(crate) fn begin(live: &Arc<Live>) -> Self {
-        live.enter();
+        let recording = live.enter();
         Self {
             live: Arc::clone(live),
             observer: None,
             since: 0,
             waiting: false,
+            recording,
+            trial: None,
             outcome: None,
         }
+    }
+
+    /// Whether its latency should be measured, even if no picker wants to know: of one in four.
+    #[inline]
+    pub(crate) fn is_sample(&self) -> bool {
+        self.recording.latency && fastrand::u8(..) < 64
+    }
+
+    /// It is the request that shows whether its backend is well again.
+    #[inline]
+    pub(crate) fn on_trial(mut self, trial: Option<Box<Trial>>) -> Self {
+        self.trial = trial;
+        self
     }
 
     /// Measures its latency, and tells `observer` of its steps.
@@ -78,6 +98,9 @@ impl Completion {
     #[inline]
     pub fn head(&mut self) {
         self.note_head(Outcome::Success);
+        if let Some(trial) = &self.trial {
+            trial.answered();
+        }
     }
 
     /// Notes that the response head has arrived and that its outcome is final: later ones are
@@ -86,7 +109,23 @@ impl Completion {
         if self.outcome.is_none() {
             self.outcome = Some(outcome);
             self.note_head(outcome);
+            self.record(outcome);
         }
+    }
+
+    /// Notes that the backend asks to be spared for so long, as with HTTP's `Retry-After`.
+    ///
+    /// While its health is [watched](crate::health), it gets a small share of the requests for that
+    /// time, if this is [rejected](Outcome::Rejected).
+    pub fn retry_after(&mut self, wait: Duration) {
+        self.live.retry_at(after(since_epoch(now()), wait));
+    }
+
+    /// Notes that the backend says that it is degraded, and better used after others.
+    ///
+    /// While its health is [watched](crate::health), it is, for a while.
+    pub fn degraded(&mut self) {
+        self.live.is_degraded();
     }
 
     /// Ends the request. Without a [`head`](Self::head) before, latency is measured up to now.
@@ -99,6 +138,18 @@ impl Completion {
     fn note_head(&mut self, outcome: Outcome) {
         if std::mem::take(&mut self.waiting) {
             note_head(&self.live, self.since, outcome, self.observer.as_deref());
+        }
+    }
+}
+
+impl Completion {
+    #[inline]
+    fn record(&mut self, outcome: Outcome) {
+        if std::mem::take(&mut self.recording.outcome) {
+            self.live.note_outcome(outcome);
+        }
+        if let Some(trial) = self.trial.take() {
+            trial.end(outcome);
         }
     }
 }
@@ -143,9 +194,15 @@ impl Drop for Completion {
     fn drop(&mut self) {
         // The count goes last, so that a picker never sees the room before it sees what the request
         // has shown.
+        let if_anything_panics = Leave(&self.live);
+        let outcome = self.outcome.unwrap_or(Outcome::Cancelled);
+        if self.recording.outcome {
+            self.live.note_outcome(outcome);
+        }
+        if let Some(trial) = self.trial.take() {
+            trial.end(outcome);
+        }
         if self.waiting || self.observer.is_some() {
-            let if_the_observer_panics = Leave(&self.live);
-            let outcome = self.outcome.unwrap_or(Outcome::Cancelled);
             note_end(
                 &self.live,
                 self.since,
@@ -153,9 +210,8 @@ impl Drop for Completion {
                 outcome,
                 self.observer.as_deref(),
             );
-            std::mem::forget(if_the_observer_panics);
         }
-        self.live.leave();
+        drop(if_anything_panics);
     }
 }
 

@@ -1,8 +1,9 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::{Handle, Settings};
+use super::{Handle, Settings, Why};
+use crate::time::now;
 
 /// A look at one backend of a pool at one moment, from [`Pool::list`](crate::Pool::list).
 ///
@@ -22,20 +23,54 @@ pub struct BackendInfo {
     pub(crate) handle: Handle,
     pub(crate) settings: Settings,
     pub(crate) state: State,
+    pub(crate) eligible: bool,
+    pub(crate) since: Instant,
+    pub(crate) why: Option<Arc<Why>>,
+    pub(crate) until: Option<Instant>,
+    pub(crate) share: f64,
+    pub(crate) counts: Counts,
     pub(crate) in_flight: usize,
     pub(crate) latency: Option<Duration>,
 }
 
-/// Whether a backend can be picked, and why not.
+/// What is thought of a backend.
+///
+/// Healthy, forced up and on trial are used first, degraded when those do not suffice. The others
+/// are not used, except that a pool [in panic](crate::set::Rules::panic_threshold) takes back
+/// what its health took out: [`BackendInfo::is_eligible`] tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
-    /// It can be picked.
-    Eligible,
+    /// Nothing speaks against it.
+    Healthy,
+    /// A probe or its own responses say that it is to be used after the healthy.
+    Degraded,
+    /// An operator says that it is healthy, whatever anything shows.
+    ForcedUp,
+    /// It was ejected, and that time is over: one request at a time may show that it is well.
+    Trial,
+    /// It is new, and has to pass a probe first.
+    Unchecked,
+    /// It fails its probes.
+    Unhealthy,
+    /// Its traffic took it out for a while.
+    Ejected,
     /// An operator drains it: no new requests, running ones finish.
     Draining,
+    /// An operator took it out.
+    ForcedDown,
     /// Its weight is 0: no new requests, running ones finish.
     ZeroWeight,
+}
+
+/// How many of a backend's requests ended in which way, since its health is
+/// [watched](crate::health).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub(crate) successes: u64,
+    pub(crate) failures: u64,
+    pub(crate) rejected: u64,
+    pub(crate) cancelled: u64,
 }
 
 impl BackendInfo {
@@ -74,9 +109,40 @@ impl BackendInfo {
         self.settings.metadata(key)
     }
 
-    /// Returns whether it can be picked, and why not.
+    /// Returns what is thought of it.
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// Returns whether it can be picked now, if its tier and zone get requests at all.
+    pub fn is_eligible(&self) -> bool {
+        self.eligible
+    }
+
+    /// Returns since when it is in this state.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Returns why it is in this state, if that is more than an operator's order.
+    pub fn why(&self) -> Option<&Why> {
+        self.why.as_deref()
+    }
+
+    /// Returns until when it is in this state, if that is known: for an ejection.
+    pub fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// Returns which part of a full share of the requests it gets, from 0 to 1: less than 1 while
+    /// it [starts slowly](crate::set::SlowStart) or has asked to be spared.
+    pub fn share(&self) -> f64 {
+        self.share
+    }
+
+    /// Returns how its requests ended. All zero unless its health is [watched](crate::health).
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// Returns how many requests are in flight.
@@ -90,13 +156,58 @@ impl BackendInfo {
     }
 }
 
+impl Counts {
+    /// Returns how many were answered.
+    pub fn successes(self) -> u64 {
+        self.successes
+    }
+
+    /// Returns how many failed.
+    pub fn failures(self) -> u64 {
+        self.failures
+    }
+
+    /// Returns how many it refused to protect itself.
+    pub fn rejected(self) -> u64 {
+        self.rejected
+    }
+
+    /// Returns how many were given up before their end.
+    pub fn cancelled(self) -> u64 {
+        self.cancelled
+    }
+
+    /// Returns how many have ended.
+    pub fn total(self) -> u64 {
+        self.successes + self.failures + self.rejected + self.cancelled
+    }
+}
+
+impl State {
+    /// Whether it takes requests without having to prove anything.
+    pub(crate) fn is_in_use(self) -> bool {
+        matches!(self, Self::Healthy | Self::ForcedUp | Self::Degraded)
+    }
+}
+
 impl fmt::Display for BackendInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.id, self.state)?;
+        if let Some(until) = self.until {
+            let left = until.saturating_duration_since(now());
+            write!(f, " for {:.1} s", left.as_secs_f64())?;
+        }
+        if let Some(why) = &self.why {
+            write!(f, " ({why})")?;
+        }
         write!(
             f,
-            "{}: {}, weight {}, {} in flight",
-            self.id, self.state, self.settings.weight, self.in_flight
+            ", weight {}, {} in flight",
+            self.settings.weight, self.in_flight
         )?;
+        if self.share < 1.0 {
+            write!(f, ", at {:.0} %", self.share * 100.0)?;
+        }
         if let Some(latency) = self.latency {
             write!(f, ", latency {latency:.1?}")?;
         }
@@ -107,8 +218,15 @@ impl fmt::Display for BackendInfo {
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Eligible => "eligible",
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::ForcedUp => "forced up",
+            Self::Trial => "on trial",
+            Self::Unchecked => "unchecked",
+            Self::Unhealthy => "unhealthy",
+            Self::Ejected => "ejected",
             Self::Draining => "draining",
+            Self::ForcedDown => "forced down",
             Self::ZeroWeight => "weight 0",
         })
     }

@@ -201,18 +201,28 @@ impl Waiting {
     /// The mean age of the waiting requests, in seconds.
     #[inline]
     pub(super) fn mean_age(&self, now: u64) -> Option<f32> {
+        let (count, total) = self.ages(now);
+        (count > 0).then(|| total as f32 / count as f32 * (1 << UNIT_BITS) as f32 * 1e-9)
+    }
+
+    /// The number of waiting requests, and the sum of their ages in nanoseconds.
+    pub(super) fn total_age(&self, now: u64) -> (u64, u64) {
+        let (count, total) = self.ages(now);
+        (count, total << UNIT_BITS)
+    }
+
+    /// The number of waiting requests, and the sum of their ages.
+    #[inline]
+    fn ages(&self, now: u64) -> (u64, u64) {
         let word = self.0.load(Ordering::Relaxed);
         let count = word & ((1 << COUNT_BITS) - 1);
-        if count == 0 {
-            return None;
-        }
         let total = count
             .wrapping_mul(now >> UNIT_BITS)
             .wrapping_sub(word >> COUNT_BITS)
             & SUM_MASK;
         // A start that is a unit ahead of this thread's clock reads as a huge age: it is none.
         let total = if total > SUM_MASK / 2 { 0 } else { total };
-        Some(total as f32 / count as f32 * (1 << UNIT_BITS) as f32 * 1e-9)
+        (count, total)
     }
 }
 

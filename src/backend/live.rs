@@ -3,8 +3,10 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::drained::Waiters;
+use super::gate::Gate;
 use super::latency::{Average, Waiting};
 use super::level::Place;
+use super::record::{Alarms, Record, Wants};
 use super::{Handle, LatencySettings, Outcome, Total};
 use crate::sync::{AtomicU32, Ordering};
 use crate::time::since_epoch;
@@ -17,28 +19,36 @@ use crate::time::since_epoch;
 #[repr(C)]
 pub(crate) struct Live {
     /// The count of requests in flight, and whether each change of it is to be indexed or counted
-    /// in a total, and its end to be told.
+    /// in a total, and its end to be told; whether outcomes are to be recorded, and latencies.
     ///
     /// The count is a hint to pickers; nothing is published through it. The flags publish `place`,
-    /// `total` and `waiters`: hence `Release` where they are set and `Acquire` where they are
-    /// found.
+    /// `total`, `waiters` and `record`: hence `Release` where they are set and `Acquire` where they
+    /// are found.
     in_flight: AtomicU32,
     handle: Handle,
     average: Average,
     waiting: Waiting,
+    gate: Gate,
     id: Arc<str>,
     latency: LatencySettings,
     place: OnceLock<Place>,
     total: OnceLock<Total>,
     /// Boxed, since few ever have any.
     waiters: OnceLock<Box<Waiters>>,
+    /// Boxed, so that backends stay close together.
+    record: OnceLock<Box<Record>>,
 }
 
 const INDEXED: u32 = 1 << 31;
 const COUNTED: u32 = 1 << 30;
 /// Somebody waits, or has waited, for the last request to end.
 const AWAITED: u32 = 1 << 29;
-const FLAGS: u32 = INDEXED | COUNTED | AWAITED;
+const RECORDED: u32 = 1 << 28;
+/// And their latencies, of some of them.
+const MEASURED: u32 = 1 << 27;
+/// What makes a step of the count more than that.
+const STEPS: u32 = INDEXED | COUNTED | AWAITED;
+const FLAGS: u32 = STEPS | RECORDED | MEASURED;
 
 impl Live {
     pub(crate) fn new(id: Arc<str>, handle: Handle, latency: LatencySettings) -> Self {
@@ -47,12 +57,22 @@ impl Live {
             handle,
             average: Average::new(),
             waiting: Waiting::new(),
+            gate: Gate::new(),
             id,
             latency,
             place: OnceLock::new(),
             total: OnceLock::new(),
             waiters: OnceLock::new(),
+            record: OnceLock::new(),
         }
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    pub(crate) fn record(&self) -> Option<&Record> {
+        self.record.get().map(|record| &**record)
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -88,6 +108,20 @@ impl Live {
         if before & COUNTED == 0 {
             total.add(before & !FLAGS);
         }
+    }
+
+    /// From now on the outcomes of requests are recorded, and the latencies of some if they are to
+    /// be measured.
+    pub(crate) fn record_for(&self, alarms: &Arc<Alarms>, measured: bool) {
+        self.record
+            .get_or_init(|| Box::new(Record::new(self.handle, Arc::clone(alarms))));
+        let flags = if measured {
+            RECORDED | MEASURED
+        } else {
+            self.in_flight.fetch_and(!MEASURED, Ordering::Relaxed);
+            RECORDED
+        };
+        self.in_flight.fetch_or(flags, Ordering::Release);
     }
 
     /// From now on it is neither, and neither the index nor the total knows of this backend.
@@ -136,20 +170,31 @@ impl Live {
     }
 }
 
+/// What is to be recorded of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Recording {
+    pub(super) outcome: bool,
+    pub(super) latency: bool,
+}
+
 /// The steps of one request; [`Completion`](super::Completion) pairs them.
 impl Live {
     #[inline]
-    pub(super) fn enter(&self) {
+    pub(super) fn enter(&self) -> Recording {
         let before = self.in_flight.fetch_add(1, Ordering::Acquire);
-        if before & FLAGS != 0 {
+        if before & STEPS != 0 {
             self.stepped(before, before & !FLAGS, Total::add);
+        }
+        Recording {
+            outcome: before & RECORDED != 0,
+            latency: before & MEASURED != 0,
         }
     }
 
     #[inline]
     pub(super) fn leave(&self) {
         let before = self.in_flight.fetch_sub(1, Ordering::Acquire);
-        if before & FLAGS != 0 {
+        if before & STEPS != 0 {
             let count = (before & !FLAGS) - 1;
             self.stepped(before, count, Total::sub);
             if before & AWAITED != 0
@@ -187,6 +232,41 @@ impl Live {
         let latency = now.saturating_sub(since);
         self.average.record(latency, outcome, now, self.latency);
         self.waiting.leave(since);
+        if let Some(record) = self.record() {
+            record.note_latency(latency, outcome);
+        }
         Duration::from_nanos(latency)
+    }
+
+    /// How many requests wait for their head, of those that are measured, and for how long
+    /// together, in nanoseconds.
+    pub(crate) fn total_age(&self, now: Instant) -> (u64, u64) {
+        self.waiting.total_age(since_epoch(now))
+    }
+
+    /// Only once it is recorded.
+    #[inline]
+    pub(super) fn note_outcome(&self, outcome: Outcome) {
+        if let Some(record) = self.record() {
+            record.note(outcome);
+        }
+    }
+
+    pub(super) fn retry_at(&self, time: u64) {
+        if let Some(record) = self.record() {
+            record.retry_at(time);
+        }
+    }
+
+    pub(super) fn is_degraded(&self) {
+        if let Some(record) = self.record() {
+            record.raise(Wants::DEGRADED);
+        }
+    }
+
+    pub(super) fn trial_has_ended(&self) {
+        if let Some(record) = self.record() {
+            record.raise(Wants::TRIAL);
+        }
     }
 }

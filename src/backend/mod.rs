@@ -6,7 +6,9 @@
 //! at all of that at one moment.
 
 mod completion;
+mod condition;
 mod drained;
+mod gate;
 mod handle;
 mod info;
 mod latency;
@@ -16,6 +18,7 @@ mod live;
 mod loom_tests;
 mod observation;
 mod outcome;
+mod record;
 mod total;
 
 use std::collections::BTreeMap;
@@ -23,15 +26,19 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use self::completion::Completion;
+pub use self::condition::Why;
+pub(crate) use self::condition::{Condition, Ejected, Hold, Probed};
 pub use self::drained::Drained;
+pub(crate) use self::gate::{Guard, Phase, Trial, after};
 pub use self::handle::Handle;
-pub use self::info::{BackendInfo, State};
+pub use self::info::{BackendInfo, Counts, State};
 pub use self::latency::LatencySettings;
 pub(crate) use self::level::{LEVELS, Levels, PIECE, Place};
 pub(crate) use self::live::Live;
 pub(crate) use self::observation::Observer;
 pub use self::observation::{Event, Observation};
 pub use self::outcome::{Failure, Outcome};
+pub(crate) use self::record::{Alarms, Record, Wants};
 pub(crate) use self::total::Total;
 
 /// One member of a [`Pool`](crate::Pool): an id, a value, and settings.
@@ -124,8 +131,8 @@ impl<T> Backend<T> {
 
     /// Sets the priority, the failover tier: 0, the default, is used first.
     ///
-    /// Shown to pickers and in [`Pool::list`](crate::Pool::list). It does not decide eligibility by
-    /// itself yet.
+    /// The next tier gets requests as the healthy backends of those before become too few; see
+    /// [`Rules::overprovisioning`](crate::set::Rules::overprovisioning).
     pub fn priority(mut self, priority: u32) -> Self {
         self.settings.label(|labels| labels.priority = priority);
         self
@@ -133,8 +140,8 @@ impl<T> Backend<T> {
 
     /// Sets the zone, the locality it runs in.
     ///
-    /// Shown to pickers and in [`Pool::list`](crate::Pool::list). It does not decide eligibility by
-    /// itself yet.
+    /// A pool that knows its own zone prefers the backends there; see
+    /// [`Rules::local_zone`](crate::set::Rules::local_zone).
     pub fn zone(mut self, zone: impl Into<Arc<str>>) -> Self {
         let zone = Some(zone.into());
         self.settings.label(|labels| labels.zone = zone);

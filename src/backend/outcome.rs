@@ -23,8 +23,11 @@ pub enum Failure {
     Connect,
     /// Time ran out.
     Timeout,
-    /// The response said so, as with HTTP's 500 to 599.
+    /// The response said so, as with HTTP's 500.
     Response,
+    /// The response says that what is behind it could not be reached, or is not available, as with
+    /// HTTP's 502, 503 and 504, or gRPC's `UNAVAILABLE`.
+    Gateway,
     /// The response began well and broke off.
     Body,
     /// Anything else: the service returned an error.
@@ -39,6 +42,11 @@ impl Outcome {
 }
 
 impl Failure {
+    /// Whether the request did not get through to whoever should answer, or no answer back.
+    pub(crate) fn is_gateway(self) -> bool {
+        matches!(self, Self::Connect | Self::Timeout | Self::Gateway)
+    }
+
     /// Sorts an error by what it, or the first cause of it that is known, says.
     ///
     /// Known are [`io::Error`] (refused, unreachable, address not available:
@@ -73,6 +81,7 @@ impl fmt::Display for Failure {
             Self::Connect => "no connection",
             Self::Timeout => "timed out",
             Self::Response => "the response reports a failure",
+            Self::Gateway => "the response reports that a service is not available",
             Self::Body => "the response broke off",
             Self::Other => "the service failed",
         })

@@ -64,22 +64,28 @@ where
         let view = shared.view();
         let picked = match bound {
             None => view.pick(&request, &mut cx).ok(),
-            Some(bound) => view.snapshot.bound(bound.handle),
+            Some(bound) => {
+                let member = view.snapshot.bound(bound.handle);
+                member.map(|member| (view.entry_of(&member.live), member))
+            }
         };
-        let Some(member) = picked else {
+        let Some((entry, member)) = picked else {
             return Self::waiting(shared, route, track, waits, request, bound, None);
         };
         let mut service = route.route(&member.value);
         let asked = match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => {
-                let completion = Some(view.begin(&member.live, &mut cx));
+                let completion = Some(entry.begin(&member.live, &mut cx));
                 drop(view);
                 let future = service.call(request);
                 let state = State::Called { future, completion };
                 return Self { state, track };
             }
-            Poll::Pending => Asked::pending(member, service, cx.is_keyed() || bound.is_some()),
-            Poll::Ready(Err(error)) => Asked::failed(&view, member, error.into(), &mut cx),
+            Poll::Pending => {
+                let keyed = cx.is_keyed() || bound.is_some();
+                Asked::pending(member, service, keyed, cx.take_trial())
+            }
+            Poll::Ready(Err(error)) => Asked::failed(entry, member, error.into(), &mut cx),
         };
         Self::waiting(shared, route, track, waits, request, bound, Some(asked))
     }

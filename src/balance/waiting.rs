@@ -10,9 +10,10 @@ use tower_service::Service;
 use super::attempt::Bound;
 use super::waits::{Timer, Waits};
 use super::{Error, PassedOver, Reason, Route, Shared};
-use crate::backend::{Completion, Failure, Live, Outcome};
-use crate::picker::{self, NoBackend, View};
-use crate::set::{BackendSet, Masked, Member};
+use crate::backend::{Completion, Failure, Live, Outcome, Trial};
+use crate::picker::{self, Entry, NoBackend};
+use crate::set::{BackendSet, Masked, Member, Scaled};
+use crate::time::since_epoch;
 
 /// A request for which the first pick did not do.
 ///
@@ -45,7 +46,7 @@ pub(super) struct Asked<S> {
 }
 
 enum AskedState<S> {
-    Pending(S),
+    Pending(S, Option<Box<Trial>>),
     Failed(BoxError),
 }
 
@@ -132,36 +133,41 @@ where
         let shared = Arc::clone(&self.shared);
         let view = shared.view();
         let mut pick_cx = shared.context();
-        let set = &*view.snapshot;
 
         // Who left, is out, or has another service by now need not be waited for.
         let bound = self.bound;
         let same = |asked: &Asked<_>| {
             let handle = asked.live.handle();
             let member = match bound {
-                Some(bound) if bound.handle == handle => set.bound(handle),
-                _ => rank_of(set, &asked.live).and_then(|rank| set.member(rank)),
+                Some(bound) if bound.handle == handle => view.snapshot.bound(handle),
+                _ => view.find(&asked.live),
             };
             member.is_some_and(|member| member.values == asked.values)
         };
         self.asked.retain(same);
         for at in 0..self.asked.len() {
             let asked = &mut self.asked[at];
-            let AskedState::Pending(service) = &mut asked.state else {
+            let AskedState::Pending(service, _) = &mut asked.state else {
                 continue;
             };
             match service.poll_ready(cx) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => {
                     let Asked { live, state, .. } = self.asked.swap_remove(at);
-                    let AskedState::Pending(service) = state else {
+                    let AskedState::Pending(service, trial) = state else {
                         continue;
                     };
-                    return Round::Ready(service, view.begin(&live, &mut pick_cx));
+                    let completion = view.entry_of(&live).begin(&live, &mut pick_cx);
+                    return Round::Ready(service, completion.on_trial(trial));
                 }
                 Poll::Ready(Err(error)) => {
-                    fail(&view, &asked.live, &mut pick_cx);
-                    asked.state = AskedState::Failed(error.into());
+                    let entry = view.entry_of(&asked.live);
+                    let before =
+                        std::mem::replace(&mut asked.state, AskedState::Failed(error.into()));
+                    if let AskedState::Pending(_, Some(trial)) = before {
+                        pick_cx.set_trial(trial);
+                    }
+                    fail(entry, &asked.live, &mut pick_cx);
                 }
             }
         }
@@ -169,12 +175,18 @@ where
         if let Some(bound) = self.bound {
             let asked = |asked: &Asked<_>| asked.live.handle() == bound.handle;
             if !self.asked.iter().any(asked) {
-                match set.bound(bound.handle) {
-                    None if bound.only => return Round::Exhausted(Some(NoBackend::Gone)),
+                match view.snapshot.bound(bound.handle) {
+                    None if bound.only => {
+                        return Round::Exhausted(Some(NoBackend::of_bound(
+                            &view.snapshot,
+                            bound.handle,
+                        )));
+                    }
                     None => {}
                     Some(member) => {
                         pick_cx.set_keyed();
-                        match self.ask(&view, member, &mut pick_cx, cx) {
+                        let entry = view.entry_of(&member.live);
+                        match self.ask(entry, member, &mut pick_cx, cx) {
                             Some(ready) => return ready,
                             None => pick_cx = shared.context(),
                         }
@@ -186,47 +198,68 @@ where
             }
         }
 
+        let request = self.request.as_ref().expect("polled after it was ready");
+        let first = view.draw(request, &mut pick_cx);
+        let mut exhausted = None;
+        for entry in view.entries_from(first) {
+            match self.round_on(entry, &mut pick_cx, cx) {
+                Ok(round) => return round,
+                Err(cause) => exhausted = exhausted.or(cause),
+            }
+        }
+        if exhausted.is_none() && self.asked.is_empty() {
+            exhausted = Some(NoBackend::of(&view.snapshot));
+        }
+        self.pending_or(exhausted)
+    }
+
+    /// Asks those on one list whom the picker names. An error if none of them will do, with the
+    /// reason if it is the picker's.
+    fn round_on(
+        &mut self,
+        entry: &Entry<T, Req>,
+        pick_cx: &mut picker::Context,
+        cx: &mut Context<'_>,
+    ) -> Result<Round<R::Service>, Option<NoBackend>> {
+        let list = &*entry.list;
+        let scaled;
+        let set: &dyn BackendSet = match list.guarded() {
+            None => list,
+            Some(guarded) => {
+                scaled = Scaled::new(list, guarded, since_epoch(pick_cx.now()));
+                &scaled
+            }
+        };
         let mut masked = Masked::new(set);
         for asked in &self.asked {
-            if let Some(rank) = rank_of(set, &asked.live) {
+            if let Some(rank) = entry.rank_of(&asked.live) {
                 masked.mask_original(rank);
             }
         }
-        let exhausted = loop {
+        loop {
             if self.is_worth_waiting(cx) {
-                return Round::Pending;
+                return Ok(Round::Pending);
             }
             if masked.is_empty() {
-                break self.asked.is_empty().then(|| NoBackend::of(set));
+                return Err(None);
             }
-            pick_cx = pick_cx.with_attempt(self.asked.len() as u32);
+            pick_cx.set_attempt(self.asked.len() as u32);
             let request = self.request.as_ref().expect("polled after it was ready");
-            let Some(rank) = (*view.picker).pick(&masked, request, &mut pick_cx) else {
-                break Some(NoBackend::Declined {
-                    eligible: masked.len(),
-                });
+            let rank = entry.pick_from(&masked, request, pick_cx).map_err(Some)?;
+            let Some(member) = list.member(rank) else {
+                return Err(None);
             };
-            let Some(member) = (rank < masked.len())
-                .then(|| set.member(masked.unmasked(rank)))
-                .flatten()
-            else {
-                break Some(NoBackend::OutOfRange {
-                    rank,
-                    eligible: masked.len(),
-                });
-            };
-            if let Some(ready) = self.ask(&view, member, &mut pick_cx, cx) {
-                return ready;
+            if let Some(ready) = self.ask(entry, member, pick_cx, cx) {
+                return Ok(ready);
             }
-            masked.mask(rank);
-        };
-        self.pending_or(exhausted)
+            masked.mask_original(rank);
+        }
     }
 
     /// Asks a backend whether it is ready, and notes it down if it is not.
     fn ask(
         &mut self,
-        view: &View<T, Req>,
+        entry: &Entry<T, Req>,
         member: &Member<T>,
         pick_cx: &mut picker::Context,
         cx: &mut Context<'_>,
@@ -234,10 +267,13 @@ where
         let mut service = self.route.route(&member.value);
         self.asked.push(match service.poll_ready(cx) {
             Poll::Ready(Ok(())) => {
-                return Some(Round::Ready(service, view.begin(&member.live, pick_cx)));
+                return Some(Round::Ready(service, entry.begin(&member.live, pick_cx)));
             }
-            Poll::Pending => Asked::pending(member, service, pick_cx.is_keyed()),
-            Poll::Ready(Err(error)) => Asked::failed(view, member, error.into(), pick_cx),
+            Poll::Pending => {
+                let keyed = pick_cx.is_keyed();
+                Asked::pending(member, service, keyed, pick_cx.take_trial())
+            }
+            Poll::Ready(Err(error)) => Asked::failed(entry, member, error.into(), pick_cx),
         });
         None
     }
@@ -246,12 +282,12 @@ where
     fn is_worth_waiting(&mut self, cx: &mut Context<'_>) -> bool {
         let last = self.asked.last();
         let pending =
-            |asked: &Asked<_>| asked.keyed && matches!(asked.state, AskedState::Pending(_));
+            |asked: &Asked<_>| asked.keyed && matches!(asked.state, AskedState::Pending(..));
         last.is_some_and(pending) && !self.affinity.is_up(cx)
     }
 
     fn pending_or(&self, exhausted: Option<NoBackend>) -> Round<R::Service> {
-        let pending = |asked: &Asked<_>| matches!(asked.state, AskedState::Pending(_));
+        let pending = |asked: &Asked<_>| matches!(asked.state, AskedState::Pending(..));
         if self.asked.iter().any(pending) {
             Round::Pending
         } else {
@@ -266,7 +302,7 @@ where
         let passed_over = self.asked.drain(..).map(|asked| PassedOver {
             backend: Arc::clone(asked.live.shared_id()),
             reason: match asked.state {
-                AskedState::Pending(_) => Reason::NotReady,
+                AskedState::Pending(..) => Reason::NotReady,
                 AskedState::Failed(error) => Reason::Failed(error),
             },
         });
@@ -279,24 +315,29 @@ where
 
 impl<S> Asked<S> {
     #[cold]
-    pub(super) fn pending<T>(member: &Member<T>, service: S, keyed: bool) -> Self {
+    pub(super) fn pending<T>(
+        member: &Member<T>,
+        service: S,
+        keyed: bool,
+        trial: Option<Box<Trial>>,
+    ) -> Self {
         Self {
             live: Arc::clone(&member.live),
             values: member.values,
             keyed,
-            state: AskedState::Pending(service),
+            state: AskedState::Pending(service, trial),
         }
     }
 
     /// A service that cannot be ready has failed a request, which never reached it.
     #[cold]
     pub(super) fn failed<T, Req>(
-        view: &View<T, Req>,
+        entry: &Entry<T, Req>,
         member: &Member<T>,
         error: BoxError,
         cx: &mut picker::Context,
     ) -> Self {
-        fail(view, &member.live, cx);
+        fail(entry, &member.live, cx);
         Self {
             live: Arc::clone(&member.live),
             values: member.values,
@@ -306,13 +347,8 @@ impl<S> Asked<S> {
     }
 }
 
-fn fail<T, Req>(view: &View<T, Req>, live: &Arc<Live>, cx: &mut picker::Context) {
-    view.begin(live, cx)
+fn fail<T, Req>(entry: &Entry<T, Req>, live: &Arc<Live>, cx: &mut picker::Context) {
+    entry
+        .begin(live, cx)
         .finish(Outcome::Failure(Failure::Connect));
-}
-
-/// The rank of a backend that was picked from an earlier snapshot, if it is still to be had.
-fn rank_of<S: BackendSet>(set: &S, live: &Live) -> Option<usize> {
-    let rank = set.rank_of(live.handle().slot())?;
-    (set.handle(rank) == live.handle()).then_some(rank)
 }

@@ -3,7 +3,8 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use http::uri::{Authority, Scheme};
+use http::Uri;
+use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 
 use crate::backend::Backend;
 use crate::set::Pool;
@@ -67,6 +68,25 @@ impl Address {
     /// Returns host and port, as in a URI.
     pub fn authority(&self) -> &str {
         self.authority.as_str()
+    }
+
+    /// Returns host and port, which is the scheme's own where the address has none.
+    pub(crate) fn host_and_port(&self) -> String {
+        match self.authority.port_u16() {
+            Some(_) => self.authority.to_string(),
+            None if self.scheme == Scheme::HTTPS => format!("{}:443", self.authority),
+            None => format!("{}:80", self.authority),
+        }
+    }
+
+    /// Returns the absolute URI of a path.
+    pub(crate) fn uri(&self, path: PathAndQuery) -> Uri {
+        let mut parts = Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path);
+        // All three parts are there, which is what this can complain about.
+        Uri::from_parts(parts).unwrap_or_default()
     }
 }
 
@@ -213,5 +233,14 @@ mod tests {
         ] {
             assert!(given.parse::<Address>().is_ok(), "{given}");
         }
+    }
+
+    #[test]
+    fn a_missing_port_is_that_of_the_scheme() {
+        let host_and_port = |given: &str| given.parse::<Address>().unwrap().host_and_port();
+        assert_eq!(host_and_port("host"), "host:80");
+        assert_eq!(host_and_port("https://host"), "host:443");
+        assert_eq!(host_and_port("https://[::1]"), "[::1]:443");
+        assert_eq!(host_and_port("https://[::1]:81"), "[::1]:81");
     }
 }

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::Instant;
 
+use crate::backend::Trial;
 use crate::random::{below, mix};
 use crate::time::now;
 
@@ -27,6 +28,8 @@ pub struct Context {
     now: Option<Instant>,
     random: Option<fastrand::Rng>,
     keyed: bool,
+    /// The right to show that the picked backend is well again. Rare, so it is boxed.
+    trial: Option<Box<Trial>>,
 }
 
 impl Context {
@@ -38,7 +41,27 @@ impl Context {
             now: None,
             random: None,
             keyed: false,
+            trial: None,
         }
+    }
+
+    pub(crate) fn set_trial(&mut self, trial: Box<Trial>) {
+        self.trial = Some(trial);
+    }
+
+    #[inline]
+    pub(crate) fn take_trial(&mut self) -> Option<Box<Trial>> {
+        self.trial.take()
+    }
+
+    #[cfg(feature = "tower")]
+    pub(crate) fn set_attempt(&mut self, attempt: u32) {
+        self.attempt = attempt;
+    }
+
+    /// From here on it is for another attempt.
+    pub(super) fn next_attempt(&mut self) {
+        self.attempt += 1;
     }
 
     /// Sets the random source's seed.

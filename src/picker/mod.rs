@@ -57,6 +57,7 @@ mod round_robin;
 mod sample;
 mod selector;
 mod update;
+mod view;
 mod weighted_random;
 mod weighted_round_robin;
 
@@ -75,8 +76,10 @@ pub use self::random::Random;
 pub use self::round_robin::RoundRobin;
 pub use self::selector::Selector;
 #[cfg(feature = "tower")]
-pub(crate) use self::selector::{Core, OnChange, View};
+pub(crate) use self::selector::{Core, OnChange};
 pub use self::update::{Needs, Update};
+#[cfg(feature = "tower")]
+pub(crate) use self::view::Entry;
 pub use self::weighted_random::WeightedRandom;
 pub use self::weighted_round_robin::WeightedRoundRobin;
 
@@ -156,6 +159,17 @@ pub trait Picker<Req: ?Sized>: Send + Sync {
         let _ = (backend, observation);
     }
 
+    /// Returns a number that is the same for all requests that should go to the same backend, if
+    /// there is such a thing. Default: `None`.
+    ///
+    /// Where chance decides, it then comes from this number: between tiers and zones, and whether a
+    /// backend that [starts slowly](crate::set::SlowStart) takes the request. So a key moves once,
+    /// and not at each request. It is asked only where there is something to decide.
+    fn affinity(&self, request: &Req) -> Option<u64> {
+        let _ = request;
+        None
+    }
+
     /// Says what has to be recorded for this picker. Default: everything.
     ///
     /// A picker that asks for less makes each request cheaper: see [`Needs`] for the cost. A picker
@@ -188,6 +202,10 @@ impl<P: Picker<Req>, Req: ?Sized> Picker<Req> for Arc<P> {
         (**self).observe(backend, observation);
     }
 
+    fn affinity(&self, request: &Req) -> Option<u64> {
+        (**self).affinity(request)
+    }
+
     fn needs(&self) -> Needs {
         (**self).needs()
     }
@@ -206,6 +224,10 @@ impl<Req: ?Sized + 'static> Picker<Req> for Arc<dyn Picker<Req>> {
 
     fn observe(&self, backend: Handle, observation: &Observation) {
         (**self).observe(backend, observation);
+    }
+
+    fn affinity(&self, request: &Req) -> Option<u64> {
+        (**self).affinity(request)
     }
 
     fn needs(&self) -> Needs {

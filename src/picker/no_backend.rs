@@ -36,6 +36,14 @@ pub enum NoBackend {
     },
     /// The backend that the request is bound to is not a member any more.
     Gone,
+    /// The backend that the request is bound to, and to no other, takes none in its state.
+    #[non_exhaustive]
+    Out {
+        /// Its id.
+        backend: Arc<str>,
+        /// Its state.
+        state: State,
+    },
     /// The picker chose none of the eligible backends. In a balance this fails at once:
     /// waiting is for the set to change, and the picker has had its say.
     Declined {
@@ -55,6 +63,18 @@ pub enum NoBackend {
 pub(crate) const NAMED: usize = 8;
 
 impl NoBackend {
+    /// Why the backend that a request is bound to does not take it.
+    #[cfg(feature = "tower")]
+    pub(crate) fn of_bound<T>(snapshot: &Snapshot<T>, handle: crate::backend::Handle) -> Self {
+        match snapshot.member_of(handle) {
+            None => Self::Gone,
+            Some(member) => Self::Out {
+                backend: Arc::clone(member.live.shared_id()),
+                state: member.state(),
+            },
+        }
+    }
+
     /// Why nothing in this set is eligible.
     pub(crate) fn of<T>(snapshot: &Snapshot<T>) -> Self {
         let members = snapshot.all();
@@ -83,6 +103,12 @@ impl fmt::Display for NoBackend {
                 }
                 and_more(f, *members)?;
                 f.write_str(")")
+            }
+            Self::Out { backend, state } => {
+                write!(
+                    f,
+                    "the backend that it is bound to is out ({backend}: {state})"
+                )
             }
             Self::Gone => f.write_str("the backend that it is bound to has left"),
             Self::Declined { eligible } => {

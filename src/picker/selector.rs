@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use super::{Context, Needs, NoBackend, Picker, Update};
-use crate::backend::{Completion, Handle, Live, Observation, Observer, Value};
-use crate::set::{AllMembers, BackendSet, Member, Pool, Snapshot, Subscriber};
+use super::view::View;
+use super::{Context, Needs, NoBackend, Picker};
+use crate::backend::{Completion, Value};
+use crate::set::{Pool, Snapshot, Subscriber};
 
 /// Picks from a pool without tower: keeps a picker prepared for each change of the pool, and
 /// counts requests.
@@ -57,16 +58,6 @@ impl OnChange for () {
     fn changed(&self) {}
 }
 
-/// A snapshot and the picker that was prepared for it: always swapped as one.
-pub(crate) struct View<T, Req: ?Sized> {
-    pub(crate) snapshot: Arc<Snapshot<T>>,
-    pub(crate) picker: Arc<dyn Picker<Req>>,
-    watch: bool,
-    observer: Option<Arc<dyn Observer>>,
-    /// Which of the pickers that were set it comes from.
-    epoch: u64,
-}
-
 struct Writer<T, Req: ?Sized> {
     epoch: u64,
     /// Views that a reader still held when they were replaced. They are dropped here, by a writer,
@@ -95,8 +86,8 @@ where
     pub fn select(&self, request: &Req) -> Result<(T, Completion), NoBackend> {
         let mut cx = self.core.context();
         let view = self.core.view();
-        let member = view.pick(request, &mut cx)?;
-        Ok((member.value.clone(), view.begin(&member.live, &mut cx)))
+        let (entry, member) = view.pick(request, &mut cx)?;
+        Ok((member.value.clone(), entry.begin(&member.live, &mut cx)))
     }
 
     /// Replaces the picker for all clones. When this returns, the new one is in use.
@@ -166,8 +157,8 @@ where
             let _one_at_a_time = self.writer();
             let current = self.view.0.load();
             let stale = view.snapshot.version() < current.snapshot.version();
-            if view.epoch < current.epoch || stale {
-                return view.epoch <= current.epoch;
+            if view.epoch() < current.epoch() || stale {
+                return view.epoch() <= current.epoch();
             }
             drop(current);
             self.view.0.swap(Arc::new(view))
@@ -206,8 +197,7 @@ where
             if snapshot.version() <= current.snapshot.version() {
                 return;
             }
-            let picker = Arc::clone(&current.picker);
-            let epoch = current.epoch;
+            let (picker, epoch) = (Arc::clone(current.picker()), current.epoch());
             drop(current);
             // Again, if a picker was set meanwhile that was prepared for an older snapshot.
             self.install(View::new(Arc::clone(snapshot), picker, epoch));
@@ -253,58 +243,6 @@ fn keep_what_it_needs<T: Clone, Req: ?Sized>(pool: &Pool<T>, picker: &dyn Picker
     let (index, total) = (Needs::LOAD_INDEX, Needs::LOAD_TOTAL);
     if needs.contains(index) || needs.contains(total) {
         pool.keep(needs.contains(index), needs.contains(total));
-    }
-}
-
-impl<T, Req: ?Sized + 'static> View<T, Req> {
-    fn new(snapshot: Arc<Snapshot<T>>, picker: Arc<dyn Picker<Req>>, epoch: u64) -> Self {
-        let prepared = (*picker).prepare(&Update::new(&AllMembers(&snapshot), &*snapshot));
-        let picker = prepared.unwrap_or(picker);
-        let needs = picker.needs();
-        let observer = needs
-            .contains(Needs::OBSERVATIONS)
-            .then(|| Arc::new(Observing(Arc::clone(&picker))) as Arc<dyn Observer>);
-        Self {
-            snapshot,
-            picker,
-            watch: needs.contains(Needs::LATENCY) || observer.is_some(),
-            observer,
-            epoch,
-        }
-    }
-}
-
-impl<T, Req: ?Sized> View<T, Req> {
-    /// Picks among the eligible, if there are any.
-    #[inline]
-    pub(crate) fn pick(&self, request: &Req, cx: &mut Context) -> Result<&Member<T>, NoBackend> {
-        let eligible = self.snapshot.len();
-        if eligible == 0 {
-            return Err(NoBackend::of(&*self.snapshot));
-        }
-        let rank = (*self.picker).pick(&*self.snapshot, request, cx);
-        let rank = rank.ok_or(NoBackend::Declined { eligible })?;
-        let member = self.snapshot.member(rank);
-        member.ok_or(NoBackend::OutOfRange { rank, eligible })
-    }
-
-    /// Counts a request in at a backend.
-    #[inline]
-    pub(crate) fn begin(&self, live: &Arc<Live>, cx: &mut Context) -> Completion {
-        let completion = Completion::begin(live);
-        if self.watch {
-            completion.watched(cx.now(), self.observer.clone())
-        } else {
-            completion
-        }
-    }
-}
-
-struct Observing<Req: ?Sized>(Arc<dyn Picker<Req>>);
-
-impl<Req: ?Sized + 'static> Observer for Observing<Req> {
-    fn observe(&self, backend: Handle, observation: &Observation) {
-        self.0.observe(backend, observation);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::set::BackendSet;
 pub struct Update<'a> {
     members: &'a dyn BackendSet,
     eligible: &'a dyn BackendSet,
+    layout: Option<u64>,
 }
 
 impl<'a> Update<'a> {
@@ -29,7 +30,22 @@ impl<'a> Update<'a> {
     /// assert_eq!(picks, [0, 0, 1, 0, 2, 0, 0]);
     /// ```
     pub fn new(members: &'a dyn BackendSet, eligible: &'a dyn BackendSet) -> Self {
-        Self { members, eligible }
+        Self {
+            members,
+            eligible,
+            layout: None,
+        }
+    }
+
+    /// Says which layout the members are: as long as it is the same, so are their ids, weights,
+    /// hash keys, and their order. No other pool has it.
+    pub(super) fn with_layout(mut self, layout: u64) -> Self {
+        self.layout = Some(layout);
+        self
+    }
+
+    pub(super) fn layout(&self) -> Option<u64> {
+        self.layout
     }
 
     /// Returns all members, eligible or not. Tables that map keys are built from these, so that a

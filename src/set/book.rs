@@ -1,17 +1,26 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::Rules;
 use super::chunks::Chunks;
 use super::edit::{Changes, Op, Wish};
+use super::events::{Happened, Log};
 use super::index::Index;
-use super::snapshot::{Member, Snapshot};
-use crate::backend::{Handle, LatencySettings, Live, Total};
+use super::slow_start::SlowStart;
+use super::snapshot::{Making, Member, Snapshot};
+use super::status::TierStatus;
+use super::watched::Watched;
+use crate::backend::{
+    Alarms, Condition, Guard, Handle, LatencySettings, Live, Phase, State, Total,
+};
+use crate::time::{now, since_epoch};
 
 /// The write side of a pool, behind its lock: who is a member, and what was published last.
 pub(super) struct Book<T> {
     slots: HashMap<Arc<str>, u32>,
-    members: Chunks<Member<T>>,
+    pub(super) members: Chunks<Member<T>>,
     order: Arc<[u32]>,
     /// The lowest first, so that a pool that shrinks becomes narrow again.
     free: BinaryHeap<Reverse<u32>>,
@@ -22,6 +31,18 @@ pub(super) struct Book<T> {
     index: Option<Index>,
     /// The same.
     total: Option<Total>,
+    pub(super) rules: Arc<Rules>,
+    /// Whose gates may not be open.
+    pub(super) guarded: HashSet<u32>,
+    /// Whom their traffic took out, those on trial included.
+    pub(super) ejected: HashSet<u32>,
+    pub(super) watched: Watched,
+    /// Something is to be published.
+    pub(super) stale: bool,
+    pub(super) alarms: Arc<Alarms>,
+    log: Arc<Log>,
+    /// The number of what ids, weights and hash keys there are.
+    layout: u64,
     snapshot: Arc<Snapshot<T>>,
 }
 
@@ -44,8 +65,18 @@ pub(super) enum Replaced<T> {
 }
 
 impl<T: Clone> Book<T> {
-    pub(super) fn new(latency: LatencySettings) -> Self {
+    pub(super) fn new(latency: LatencySettings, alarms: Arc<Alarms>, log: Arc<Log>) -> Self {
         let order: Arc<[u32]> = Arc::default();
+        let rules = Arc::new(Rules::new());
+        let guarded = HashSet::new();
+        let nothing = Making {
+            version: 0,
+            layout: 0,
+            rules: &rules,
+            guarded: &guarded,
+            index: None,
+            total: None,
+        };
         Self {
             slots: HashMap::new(),
             members: Chunks::new(),
@@ -55,7 +86,15 @@ impl<T: Clone> Book<T> {
             latency,
             index: None,
             total: None,
-            snapshot: Arc::new(Snapshot::new(0, Chunks::new(), order, None, None)),
+            snapshot: Arc::new(Snapshot::new(Chunks::new(), order, &nothing)),
+            rules,
+            guarded,
+            ejected: HashSet::new(),
+            watched: Watched::default(),
+            stale: false,
+            alarms,
+            log,
+            layout: 0,
         }
     }
 
@@ -74,9 +113,13 @@ impl<T: Clone> Book<T> {
     /// Applies the operations in their order. The new snapshot, if a reader could tell it from the
     /// old one, is then in [`snapshot`](Self::snapshot).
     pub(super) fn apply(&mut self, ops: Vec<Op<T>>) -> (Changes, Vec<Replaced<T>>) {
-        // A value's `Clone` is somebody else's code, and may panic.
+        self.carefully(|book| book.apply_all(ops))
+    }
+
+    /// Makes a change which may panic: a value's `Clone` is somebody else's code.
+    pub(super) fn carefully<R>(&mut self, change: impl FnOnce(&mut Self) -> R) -> R {
         let book = RepairOnPanic(self);
-        let done = book.0.apply_all(ops);
+        let done = change(book.0);
         std::mem::forget(book);
         done
     }
@@ -99,8 +142,13 @@ impl<T: Clone> Book<T> {
                 Op::Weight(id, weight) => self.alter(&id, &mut draft, |member| {
                     std::mem::replace(&mut member.settings.weight, weight) != weight
                 }),
-                Op::Drain(id, drained) => self.alter(&id, &mut draft, |member| {
-                    std::mem::replace(&mut member.drained, drained) != drained
+                Op::Hold(id, order) => self.alter(&id, &mut draft, |member| {
+                    let hold = order(member.condition.hold);
+                    let changes = hold != member.condition.hold;
+                    if changes {
+                        Arc::make_mut(&mut member.condition).hold = hold;
+                    }
+                    changes
                 }),
                 Op::ReplaceAll(wishes, same) => {
                     order = Some(self.replace_all(wishes, same, &mut draft));
@@ -129,9 +177,26 @@ impl<T: Clone> Book<T> {
         }
         self.free.extend(draft.freed.into_iter().map(Reverse));
         if reordered || draft.touched.iter().any(|&slot| self.differs(slot)) {
+            if reordered || draft.touched.iter().any(|&slot| self.lies_elsewhere(slot)) {
+                self.layout = new_layout();
+            }
+            self.release_excess();
+            self.stale = false;
             self.renew();
+            self.alarms.changed();
         }
         (changes, draft.replaced)
+    }
+
+    /// Whether its settings are others than those that were published last, or it is new or gone.
+    fn lies_elsewhere(&self, slot: u32) -> bool {
+        let published = self.snapshot.members.get(slot as usize);
+        match (published, self.members.get(slot as usize)) {
+            (Some(old), Some(new)) => {
+                !Arc::ptr_eq(&old.live, &new.live) || old.settings != new.settings
+            }
+            (old, new) => old.is_some() != new.is_some(),
+        }
     }
 
     /// Whether a reader could tell the member from the one that was published last.
@@ -166,14 +231,129 @@ impl<T: Clone> Book<T> {
         self.renew();
     }
 
-    fn renew(&mut self) {
+    pub(super) fn all_slots(&self) -> Arc<[u32]> {
+        Arc::clone(&self.order)
+    }
+
+    pub(super) fn all_members(&self) -> impl Iterator<Item = &Member<T>> {
+        let member = |&slot: &u32| self.members.get(slot as usize);
+        self.order.iter().filter_map(member)
+    }
+
+    pub(super) fn set_rules(&mut self, rules: Rules) {
+        if *self.rules != rules {
+            self.rules = Arc::new(rules);
+            self.renew();
+        }
+    }
+
+    pub(super) fn renew(&mut self) {
+        self.open_gates();
+        let before = Arc::clone(&self.snapshot);
         self.snapshot = Arc::new(Snapshot::new(
-            self.snapshot.version + 1,
             self.members.clone(),
             Arc::clone(&self.order),
-            self.index.as_ref(),
-            self.total.clone(),
+            &Making {
+                version: before.version + 1,
+                layout: self.layout,
+                rules: &self.rules,
+                guarded: &self.guarded,
+                index: self.index.as_ref(),
+                total: self.total.as_ref(),
+            },
         ));
+        self.tell_of_panic(&before);
+    }
+
+    /// Forgets the guards that are over.
+    fn open_gates(&mut self) {
+        if self.guarded.is_empty() {
+            return;
+        }
+        let now = since_epoch(now());
+        let window = self.rules.slow_start.map_or(0, SlowStart::window);
+        let members = &self.members;
+        self.guarded.retain(|&slot| {
+            let Some(member) = members.get(slot as usize) else {
+                return false;
+            };
+            let gate = member.live.gate();
+            let guarded = match gate.look() {
+                Guard::Open => false,
+                Guard::Trial { .. } => true,
+                Guard::Ramping { since: begin } | Guard::Restrained { until: begin } => {
+                    now < begin.saturating_add(window)
+                }
+            };
+            if !guarded {
+                gate.set(Guard::Open);
+            }
+            guarded
+        });
+    }
+
+    fn tell_of_panic(&self, before: &Snapshot<T>) {
+        let (old, new) = (before.status.tiers(), self.snapshot.status.tiers());
+        if !before.status.is_in_panic() && !self.snapshot.status.is_in_panic() {
+            return;
+        }
+        let panic = |tiers: &[TierStatus], priority| {
+            let tier = tiers.iter().find(|tier| tier.priority() == priority);
+            tier.is_some_and(TierStatus::is_in_panic)
+        };
+        let gone = old.iter().map(TierStatus::priority);
+        let gone = gone.filter(|&priority| new.iter().all(|tier| tier.priority() != priority));
+        for priority in new.iter().map(TierStatus::priority).chain(gone) {
+            let on = panic(new, priority);
+            if on != panic(old, priority) {
+                self.log.push(now(), Happened::Panic { priority, on });
+            }
+        }
+    }
+
+    /// Sees to what follows from a member's being in another state than `before`.
+    pub(super) fn transition(&mut self, slot: u32, before: State) {
+        let Some(member) = self.members.get(slot as usize) else {
+            return;
+        };
+        let state = member.state();
+        if state == before {
+            return;
+        }
+        let at = now();
+        let guard = if state == State::Trial {
+            Some(Guard::Trial {
+                epoch: self.watched.next_trial(),
+                phase: Phase::Free,
+            })
+        } else if state.is_in_use() && !before.is_in_use() {
+            let slow_start = self.rules.slow_start;
+            Some(slow_start.map_or(Guard::Open, |_| Guard::Ramping {
+                since: since_epoch(at),
+            }))
+        } else if state.is_in_use() {
+            None
+        } else {
+            Some(Guard::Open)
+        };
+        if let Some(guard) = guard {
+            member.live.gate().set(guard);
+            self.guarded.insert(slot);
+        }
+        let Some(member) = self.members.get_mut(slot as usize) else {
+            return;
+        };
+        Arc::make_mut(&mut member.condition).since = at;
+        self.log.push(
+            at,
+            Happened::Changed {
+                backend: Arc::clone(member.live.shared_id()),
+                from: before,
+                to: state,
+                why: member.condition.why(&member.settings).cloned(),
+                until: member.condition.until(&member.settings),
+            },
+        );
     }
 
     /// Inserts or updates; returns the slot. `same` tells whether two values are
@@ -199,12 +379,14 @@ impl<T: Clone> Book<T> {
             return Some(slot);
         }
         let member = self.members.get_mut(slot as usize)?;
+        let before = member.state();
         member.settings = wish.settings;
         if let Some(value) = value {
             let old = std::mem::replace(&mut member.value, value);
             member.values += 1;
             draft.replaced.push(Replaced::Value { _old: old });
         }
+        self.transition(slot, before);
         draft.changes.updated += 1;
         draft.touched.push(slot);
         Some(slot)
@@ -215,14 +397,35 @@ impl<T: Clone> Book<T> {
         let slot = self.free.pop().map_or(self.width, |Reverse(slot)| slot);
         self.width = self.width.max(slot + 1);
         let handle = Handle::unique(slot as usize);
+        let at = now();
         let member = Member {
             live: Arc::new(Live::new(Arc::clone(&wish.id), handle, self.latency)),
             value,
             settings: wish.settings,
-            drained: false,
+            condition: Arc::new(Condition {
+                probed: self.watched.newcomers(),
+                ..Condition::new(at)
+            }),
             values: 0,
         };
         let live = Arc::clone(&member.live);
+        let state = member.state();
+        if state.is_in_use() && self.rules.slow_start.is_some() {
+            live.gate().set(Guard::Ramping {
+                since: since_epoch(at),
+            });
+            self.guarded.insert(slot);
+        }
+        if self.watched.is_on() {
+            live.record_for(&self.alarms, self.watched.measured());
+        }
+        self.log.push(
+            at,
+            Happened::Joined {
+                backend: Arc::clone(live.shared_id()),
+                state,
+            },
+        );
         self.members.replace(slot as usize, Some(member));
         if let Some(index) = &mut self.index {
             live.index(index.place(slot as usize));
@@ -243,9 +446,17 @@ impl<T: Clone> Book<T> {
         };
         if let Some(member) = self.members.replace(slot as usize, None) {
             member.live.retire();
+            self.log.push(
+                now(),
+                Happened::Left {
+                    backend: Arc::clone(member.live.shared_id()),
+                },
+            );
             draft.replaced.push(Replaced::Member { _old: member });
         }
         self.slots.remove(id);
+        self.guarded.remove(&slot);
+        self.ejected.remove(&slot);
         draft.freed.push(slot);
         draft.changes.removed += 1;
         draft.touched.push(slot);
@@ -261,7 +472,9 @@ impl<T: Clone> Book<T> {
             return;
         };
         if let Some(member) = self.members.get_mut(slot as usize) {
+            let before = member.state();
             if change(member) {
+                self.transition(slot, before);
                 draft.changes.updated += 1;
                 draft.touched.push(slot);
             } else {
@@ -299,6 +512,13 @@ impl<T: Clone> Book<T> {
     }
 }
 
+/// A number that no layout of any pool had before.
+fn new_layout() -> u64 {
+    // `Relaxed`: only that no number comes twice matters.
+    static LAYOUTS: AtomicU64 = AtomicU64::new(1);
+    LAYOUTS.fetch_add(1, Ordering::Relaxed)
+}
+
 /// Makes the book whole again when an edit is cut short: the members are what counts, and the rest
 /// is derived from them. What the edit had done by then stays, and is published with the next one.
 struct RepairOnPanic<'a, T: Clone>(&'a mut Book<T>);
@@ -321,6 +541,11 @@ impl<T: Clone> Drop for RepairOnPanic<'_, T> {
         );
         let free = (0..book.width).filter(|&slot| member(slot).is_none());
         let free = free.map(Reverse).collect();
+        let guarded = members().filter(|(_, member)| member.live.gate().look() != Guard::Open);
+        book.guarded = guarded.map(|(slot, _)| slot).collect();
+        let ejected = members().filter(|(_, member)| member.condition.ejected.is_some());
+        book.ejected = ejected.map(|(slot, _)| slot).collect();
+        book.layout = new_layout();
         (book.slots, book.order, book.free) = (slots, order.into(), free);
     }
 }

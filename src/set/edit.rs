@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::backend::{Backend, Settings};
+use crate::backend::{Backend, Hold, Settings};
 
 /// Several changes to a [`Pool`](crate::Pool) that are published as one; see
 /// [`Pool::edit`](crate::Pool::edit).
@@ -31,7 +31,8 @@ pub(super) enum Op<T> {
     Put(Wish<T>),
     Remove(Arc<str>),
     Weight(Arc<str>, u32),
-    Drain(Arc<str>, bool),
+    /// What an operator orders, given what was ordered before.
+    Hold(Arc<str>, fn(Hold) -> Hold),
     ReplaceAll(Vec<Wish<T>>, fn(&T, &T) -> bool),
 }
 
@@ -75,12 +76,56 @@ impl<T> Edit<T> {
 
     /// Gives a backend no new requests, if it is a member.
     pub fn drain(&mut self, id: &str) {
-        self.ops.push(Op::Drain(id.into(), true));
+        self.ops.push(Op::drain(id));
     }
 
     /// Takes a drained backend back, if it is a member.
     pub fn undrain(&mut self, id: &str) {
-        self.ops.push(Op::Drain(id.into(), false));
+        self.ops.push(Op::undrain(id));
+    }
+
+    /// Takes a backend out, if it is a member; see [`Pool::force_down`](crate::Pool::force_down).
+    pub fn force_down(&mut self, id: &str) {
+        self.ops.push(Op::force_down(id));
+    }
+
+    /// Uses a backend whatever its health, if it is a member; see
+    /// [`Pool::force_up`](crate::Pool::force_up).
+    pub fn force_up(&mut self, id: &str) {
+        self.ops.push(Op::force_up(id));
+    }
+
+    /// Leaves a backend to its health again, if it is a member.
+    pub fn unforce(&mut self, id: &str) {
+        self.ops.push(Op::unforce(id));
+    }
+}
+
+impl<T> Op<T> {
+    pub(super) fn drain(id: &str) -> Self {
+        Self::Hold(id.into(), |_| Hold::Drain)
+    }
+
+    pub(super) fn undrain(id: &str) -> Self {
+        Self::Hold(id.into(), |hold| match hold {
+            Hold::Drain => Hold::None,
+            other => other,
+        })
+    }
+
+    pub(super) fn force_down(id: &str) -> Self {
+        Self::Hold(id.into(), |_| Hold::Down)
+    }
+
+    pub(super) fn force_up(id: &str) -> Self {
+        Self::Hold(id.into(), |_| Hold::Up)
+    }
+
+    pub(super) fn unforce(id: &str) -> Self {
+        Self::Hold(id.into(), |hold| match hold {
+            Hold::Up | Hold::Down => Hold::None,
+            other => other,
+        })
     }
 }
 

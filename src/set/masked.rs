@@ -20,12 +20,14 @@ use crate::backend::Handle;
 /// assert_eq!(masked.id(1), "c");
 /// assert_eq!(masked.rank_of(1), None);
 /// ```
+#[derive(Clone)]
 pub struct Masked<'a> {
     set: &'a dyn BackendSet,
     out: Ranks,
 }
 
 /// Ranks of the underlying set, ascending.
+#[derive(Clone)]
 enum Ranks {
     Inline(u8, [usize; INLINE]),
     Many(Vec<usize>),

@@ -7,22 +7,35 @@
 mod book;
 mod chunks;
 mod edit;
+mod events;
 mod index;
+mod list;
 mod masked;
 mod pool;
+mod rules;
 mod slice;
+mod slow_start;
 mod snapshot;
+mod status;
 mod subscribers;
+mod tiers;
+mod watched;
 mod weak_pool;
 
 use std::time::{Duration, Instant};
 
 pub use self::edit::{Changes, Edit};
+pub use self::events::{Events, Happened, PoolEvent};
+pub(crate) use self::list::{Guarded, List, Scaled};
 pub use self::masked::Masked;
 pub use self::pool::Pool;
+pub use self::rules::Rules;
 pub use self::slice::Candidate;
+pub use self::slow_start::SlowStart;
 pub(crate) use self::snapshot::{AllMembers, Member, Snapshot};
+pub use self::status::{PoolStatus, TierStatus};
 pub(crate) use self::subscribers::Subscriber;
+pub(crate) use self::watched::{Verdict, Watching};
 pub use self::weak_pool::WeakPool;
 
 use crate::backend::Handle;

@@ -3,12 +3,16 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::BackendSet;
+use super::Rules;
 use super::book::Book;
 use super::edit::{Changes, Edit, Op, Wish};
+use super::events::{Events, Log};
 use super::snapshot::Snapshot;
+use super::status::PoolStatus;
 use super::subscribers::{Subscriber, Subscribers};
+use super::watched::{Verdict, Watching};
 use super::weak_pool::WeakPool;
-use crate::backend::{Backend, BackendInfo, Completion, Drained, LatencySettings};
+use crate::backend::{Alarms, Backend, BackendInfo, Completion, Drained, Handle, LatencySettings};
 use crate::time::now;
 
 /// The membership: which backends there are, shared and changed live.
@@ -64,6 +68,8 @@ pub struct Pool<T> {
 pub(super) struct Shared<T> {
     book: Mutex<Book<T>>,
     subscribers: Subscribers<T>,
+    alarms: Arc<Alarms>,
+    log: Arc<Log>,
 }
 
 impl<T: Clone> Pool<T> {
@@ -74,10 +80,14 @@ impl<T: Clone> Pool<T> {
 
     /// Creates an empty pool with settings of its own for how latency is learnt.
     pub fn with_latency(latency: LatencySettings) -> Self {
+        let (alarms, log) = (Arc::new(Alarms::new()), Arc::new(Log::new()));
+        let book = Book::new(latency, Arc::clone(&alarms), Arc::clone(&log));
         Self {
             shared: Arc::new(Shared {
-                book: Mutex::new(Book::new(latency)),
+                book: Mutex::new(book),
                 subscribers: Subscribers::new(),
+                alarms,
+                log,
             }),
         }
     }
@@ -105,7 +115,7 @@ impl<T: Clone> Pool<T> {
     /// Gives a backend no new requests; running ones finish, which [`drained`](Self::drained) waits
     /// for. Returns whether it is a member.
     pub fn drain(&self, id: &str) -> bool {
-        self.apply(vec![Op::Drain(id.into(), true)]).found()
+        self.apply(vec![Op::drain(id)]).found()
     }
 
     /// Drains a backend, and returns a future that is ready once its last running request has
@@ -140,7 +150,30 @@ impl<T: Clone> Pool<T> {
 
     /// Takes a drained backend back. Returns whether it is a member.
     pub fn undrain(&self, id: &str) -> bool {
-        self.apply(vec![Op::Drain(id.into(), false)]).found()
+        self.apply(vec![Op::undrain(id)]).found()
+    }
+
+    /// Takes a backend out, whatever its health shows: no new requests, running ones finish.
+    /// Returns whether it is a member.
+    ///
+    /// Unlike with [`drain`](Self::drain), its sessions go elsewhere, too. Not even
+    /// [panic](Rules::panic_threshold) brings it back. The latest of an operator's orders counts.
+    pub fn force_down(&self, id: &str) -> bool {
+        self.apply(vec![Op::force_down(id)]).found()
+    }
+
+    /// Uses a backend as a healthy one, whatever its health shows, until it is
+    /// [left to it](Self::unforce) again. Returns whether it is a member.
+    ///
+    /// What is known of its health is kept, and goes on being learnt.
+    pub fn force_up(&self, id: &str) -> bool {
+        self.apply(vec![Op::force_up(id)]).found()
+    }
+
+    /// Leaves a backend that was forced up or down to its health again. Returns whether it is a
+    /// member.
+    pub fn unforce(&self, id: &str) -> bool {
+        self.apply(vec![Op::unforce(id)]).found()
     }
 
     /// Makes the members equal to the list, order included: inserts what is new, removes what is
@@ -238,7 +271,31 @@ impl<T: Clone> Pool<T> {
     pub fn get(&self, id: &str) -> Option<BackendInfo> {
         let book = self.book();
         let member = book.member(id)?;
-        Some(member.info(now()))
+        Some(book.snapshot().info(member, now()))
+    }
+
+    /// Returns how the pool is as a whole: how many members are in which state, and what part of
+    /// the requests each tier gets.
+    pub fn status(&self) -> PoolStatus {
+        self.snapshot().status.clone()
+    }
+
+    /// Returns what happens to the pool from now on.
+    pub fn events(&self) -> Events {
+        self.shared.log.read()
+    }
+
+    /// Sets how it is decided who is eligible.
+    pub fn set_rules(&self, rules: Rules) {
+        let mut book = self.book();
+        let before = Arc::clone(book.snapshot());
+        book.set_rules(rules);
+        self.publish(&before, book);
+    }
+
+    /// Returns how it is decided who is eligible.
+    pub fn rules(&self) -> Rules {
+        (*self.snapshot().rules).clone()
     }
 
     /// Returns a clone of one member's value: its service, or its address.
@@ -259,6 +316,10 @@ impl<T: Clone> Pool<T> {
     /// Picks a backend without tower: `choose` sees the eligible ones and returns a rank. What
     /// comes back is the backend's value, and the [`Completion`] that counts the request as in
     /// flight until it is finished or dropped.
+    ///
+    /// `choose` is asked once, so there is no [slow start](super::SlowStart) here; for that there
+    /// is a [`Selector`](crate::picker::Selector). Where several tiers or zones get requests, it
+    /// sees one of them.
     ///
     /// # Examples
     ///
@@ -285,7 +346,8 @@ impl<T: Clone> Pool<T> {
         choose: impl FnOnce(&dyn BackendSet) -> Option<usize>,
     ) -> Option<(T, Completion)> {
         let snapshot = self.snapshot();
-        let member = snapshot.member(choose(&*snapshot)?)?;
+        let list = snapshot.draw(fastrand::u64(..));
+        let member = list.member(choose(&**list)?)?;
         let completion = Completion::begin(&member.live).watched(now(), None);
         Some((member.value.clone(), completion))
     }
@@ -324,6 +386,42 @@ impl<T: Clone> Pool<T> {
         self.publish(&before, book);
     }
 
+    /// Begins to watch the members' health; whoever did before has to end.
+    pub(crate) fn watch(&self, watching: Watching) -> u64 {
+        let mut book = self.book();
+        let before = Arc::clone(book.snapshot());
+        let watcher = book.carefully(|book| book.watch(watching));
+        self.publish(&before, book);
+        watcher
+    }
+
+    /// Ends that, if nobody has taken over: then health is forgotten, and nobody is left out that
+    /// nobody would take back.
+    pub(crate) fn unwatch(&self, watcher: u64) {
+        let mut book = self.book();
+        let before = Arc::clone(book.snapshot());
+        book.carefully(|book| book.unwatch(watcher));
+        self.publish(&before, book);
+    }
+
+    /// Applies what the watcher found out, and publishes it as one. Returns which of it was done: a
+    /// backend may have left, or be too many to eject.
+    pub(crate) fn judge(&self, verdicts: Vec<(Handle, Verdict)>) -> Vec<bool> {
+        let mut book = self.book();
+        let before = Arc::clone(book.snapshot());
+        let done = book.carefully(|book| book.judge(verdicts));
+        self.publish(&before, book);
+        done
+    }
+
+    pub(crate) fn handle(&self, id: &str) -> Option<Handle> {
+        self.book().member(id).map(|member| member.live.handle())
+    }
+
+    pub(crate) fn alarms(&self) -> &Arc<Alarms> {
+        &self.shared.alarms
+    }
+
     pub(crate) fn snapshot(&self) -> Arc<Snapshot<T>> {
         Arc::clone(self.book().snapshot())
     }
@@ -341,6 +439,13 @@ impl<T> Pool<T> {
         WeakPool {
             shared: Arc::downgrade(&self.shared),
         }
+    }
+}
+
+impl<T> Drop for Shared<T> {
+    fn drop(&mut self) {
+        self.alarms.close();
+        self.log.close();
     }
 }
 

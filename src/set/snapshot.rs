@@ -1,17 +1,26 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::chunks::Chunks;
-use super::index::{Index, Mask};
-use super::{BackendSet, least_in_flight};
-use crate::backend::{BackendInfo, Handle, Live, Settings, State, Total};
+use super::index::Index;
+use super::list::List;
+use super::slow_start::share;
+use super::status::PoolStatus;
+use super::tiers::{Standing, portions};
+use super::{BackendSet, Rules};
+#[cfg(feature = "tower")]
+use crate::backend::State;
+use crate::backend::{BackendInfo, Condition, Counts, Handle, Live, Record, Settings, Total};
+use crate::time::since_epoch;
 
 /// One member, as the pool keeps it and as every snapshot shows it.
 pub(crate) struct Member<T> {
     pub(crate) live: Arc<Live>,
     pub(crate) value: T,
     pub(super) settings: Settings,
-    pub(super) drained: bool,
+    /// Replaced whenever it is another.
+    pub(crate) condition: Arc<Condition>,
     /// How often the value was replaced, since values cannot be compared.
     pub(crate) values: u32,
 }
@@ -19,53 +28,65 @@ pub(crate) struct Member<T> {
 /// What a pool published: immutable, but for the live parts that it leads to.
 pub(crate) struct Snapshot<T> {
     pub(super) version: u64,
+    /// The same as long as ids, weights, hash keys and their order are; of no other pool.
+    layout: u64,
     pub(super) members: Chunks<Member<T>>,
     /// Slots of all members, in the order in which they joined.
     pub(super) order: Arc<[u32]>,
-    /// Slots of the eligible ones in the same order; `None` when rank and slot are the same.
-    eligible: Option<Eligible>,
-    /// While the weights of the eligible ones are the same.
-    index: Option<(Index, Mask)>,
-    /// Whether the eligible ones have the same weight, and the sum of their weights.
-    equal: bool,
-    total_weight: u64,
-    total: Option<Total>,
+    /// Who can be picked. If nobody can, one list that is empty.
+    pub(crate) lists: Box<[Arc<List<T>>]>,
+    pub(super) status: PoolStatus,
+    pub(super) rules: Arc<Rules>,
 }
 
-pub(super) struct Eligible {
-    slots: Box<[u32]>,
-    /// Those of the others.
-    out: Box<[u32]>,
-    /// By slot; `OUT` for those that are not eligible.
-    ranks: Box<[u32]>,
+/// What a snapshot is made of, but for the members.
+pub(super) struct Making<'a> {
+    pub(super) version: u64,
+    pub(super) layout: u64,
+    pub(super) rules: &'a Arc<Rules>,
+    pub(super) guarded: &'a HashSet<u32>,
+    pub(super) index: Option<&'a Index>,
+    pub(super) total: Option<&'a Total>,
 }
-
-const OUT: u32 = u32::MAX;
 
 impl<T> Member<T> {
-    pub(crate) fn state(&self) -> State {
-        if self.drained {
-            State::Draining
-        } else if self.settings.weight == 0 {
-            State::ZeroWeight
-        } else {
-            State::Eligible
-        }
+    pub(crate) fn state(&self) -> crate::backend::State {
+        self.condition.state(&self.settings)
     }
 
     pub(super) fn looks_like(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.live, &other.live)
             && self.settings == other.settings
-            && self.drained == other.drained
+            && Arc::ptr_eq(&self.condition, &other.condition)
             && self.values == other.values
     }
 
-    pub(super) fn info(&self, now: Instant) -> BackendInfo {
+    fn standing(&self) -> Standing<'_> {
+        Standing {
+            state: self.state(),
+            priority: self.settings.priority(),
+            zone: self.settings.zone(),
+            weight: self.settings.weight,
+        }
+    }
+
+    fn info(&self, now: Instant, eligible: bool, rules: &Rules) -> BackendInfo {
+        let (condition, settings) = (&self.condition, &self.settings);
+        let share = share(self.live.gate().look(), rules.slow_start, since_epoch(now));
         BackendInfo {
             id: Arc::clone(self.live.shared_id()),
             handle: self.live.handle(),
-            settings: self.settings.clone(),
+            settings: settings.clone(),
             state: self.state(),
+            eligible,
+            since: condition.since,
+            why: condition.why(settings).cloned(),
+            until: condition.until(settings),
+            share,
+            counts: self
+                .live
+                .record()
+                .map_or_else(Counts::default, Record::counts),
             in_flight: self.live.in_flight(),
             latency: self.live.latency(now),
         }
@@ -78,60 +99,113 @@ impl<T: Clone> Clone for Member<T> {
             live: Arc::clone(&self.live),
             value: self.value.clone(),
             settings: self.settings.clone(),
-            drained: self.drained,
+            condition: Arc::clone(&self.condition),
             values: self.values,
         }
     }
 }
 
 impl<T> Snapshot<T> {
-    pub(super) fn new(
-        version: u64,
-        members: Chunks<Member<T>>,
-        order: Arc<[u32]>,
-        index: Option<&Index>,
-        total: Option<Total>,
-    ) -> Self {
-        let mut snapshot = Self {
-            version,
-            eligible: Eligible::of(&members, &order),
+    pub(super) fn new(members: Chunks<Member<T>>, order: Arc<[u32]>, making: &Making<'_>) -> Self {
+        let member = |place: usize| {
+            let member = members.get(order[place] as usize);
+            member.expect("a slot in the order has its member")
+        };
+        let standing = |place| member(place).standing();
+        let (portions, status) = portions(order.len(), standing, making.rules);
+        let (index, total) = (making.index, making.total);
+        let list = |places: &[u32]| List::new(&members, &order, places, index, total);
+        let lists = if portions.is_empty() {
+            Box::new([Arc::new(list(&[]))])
+        } else {
+            let lists = portions.iter().map(|portion| {
+                let mut list = list(&portion.places);
+                list.share = portion.share;
+                list.panic = portion.panic;
+                if !portion.panic {
+                    list.guard(making.guarded, making.rules.slow_start);
+                }
+                Arc::new(list)
+            });
+            lists.collect::<Box<[_]>>()
+        };
+        Self {
+            version: making.version,
+            layout: making.layout,
+            lists,
             members,
             order,
-            index: None,
-            equal: false,
-            total_weight: 0,
-            total,
-        };
-        let first = snapshot.weight(0);
-        let weights = (0..snapshot.len()).map(|rank| snapshot.weight(rank));
-        (snapshot.equal, snapshot.total_weight) = weights
-            .fold((true, 0), |(equal, sum), weight| {
-                (equal && weight == first, sum + u64::from(weight))
-            });
-        if let (Some(index), true) = (index, snapshot.equal) {
-            let slots = (0..snapshot.len()).filter_map(|rank| snapshot.slot(rank));
-            snapshot.index = Some((index.clone(), Mask::of(slots)));
+            status,
+            rules: Arc::clone(making.rules),
         }
-        snapshot
     }
 
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
 
-    #[inline]
-    pub(crate) fn member(&self, rank: usize) -> Option<&Member<T>> {
-        self.members.get(self.slot(rank)?)
+    pub(crate) fn layout(&self) -> u64 {
+        self.layout
+    }
+
+    /// Draws a list, each with a chance of its share of the requests.
+    pub(crate) fn draw(&self, random: u64) -> &Arc<List<T>> {
+        &self.lists[self.drawn(random)]
+    }
+
+    /// The place of the list that is drawn.
+    pub(crate) fn drawn(&self, random: u64) -> usize {
+        let mut left = random as f64 / u64::MAX as f64;
+        let last = self.lists.len() - 1;
+        for (at, list) in self.lists[..last].iter().enumerate() {
+            left -= list.share;
+            if left < 0.0 {
+                return at;
+            }
+        }
+        last
+    }
+
+    fn is_eligible(&self, slot: usize) -> bool {
+        self.lists.iter().any(|list| list.rank_of(slot).is_some())
+    }
+
+    /// Whether a pick of this member is guarded, at least until a time in nanoseconds.
+    pub(super) fn is_guarded(&self, slot: usize, until: u64) -> bool {
+        let mut lists = self.lists.iter();
+        let list = lists.find(|list| list.rank_of(slot).is_some());
+        let guarded = list.and_then(|list| list.guarded());
+        guarded.is_some_and(|guarded| guarded.ends_after(until))
     }
 
     /// The member with a handle, eligible or not, if it takes requests that ask for it.
+    ///
+    /// One that its health took out does not, but in panic; nor one on trial, where a request that
+    /// asks for nobody in particular goes first.
     #[cfg(feature = "tower")]
     pub(crate) fn bound(&self, handle: Handle) -> Option<&Member<T>> {
-        let member = self.members.get(handle.slot())?;
+        let slot = handle.slot();
+        let member = self.members.get(slot)?;
         let takes = match member.state() {
-            State::Eligible | State::Draining | State::ZeroWeight => true,
+            State::Healthy
+            | State::Degraded
+            | State::ForcedUp
+            | State::Draining
+            | State::ZeroWeight => true,
+            State::ForcedDown => false,
+            State::Trial | State::Unchecked | State::Unhealthy | State::Ejected => {
+                let panic = |list: &Arc<List<T>>| list.panic && list.rank_of(slot).is_some();
+                self.lists.iter().any(panic)
+            }
         };
         (takes && member.live.handle() == handle).then_some(member)
+    }
+
+    /// The member with a handle.
+    #[cfg(feature = "tower")]
+    pub(crate) fn member_of(&self, handle: Handle) -> Option<&Member<T>> {
+        let member = self.members.get(handle.slot())?;
+        (member.live.handle() == handle).then_some(member)
     }
 
     pub(super) fn len_all(&self) -> usize {
@@ -139,50 +213,19 @@ impl<T> Snapshot<T> {
     }
 
     pub(super) fn list(&self, now: Instant) -> Vec<BackendInfo> {
-        self.all().map(|member| member.info(now)).collect()
+        let infos = self.all().map(|member| self.info(member, now));
+        infos.collect()
+    }
+
+    pub(super) fn info(&self, member: &Member<T>, now: Instant) -> BackendInfo {
+        let slot = member.live.handle().slot();
+        member.info(now, self.is_eligible(slot), &self.rules)
     }
 
     pub(crate) fn all(&self) -> impl ExactSizeIterator<Item = &Member<T>> {
         self.order.iter().map(|&slot| {
             let member = self.members.get(slot as usize);
             member.expect("a slot in the order has its member")
-        })
-    }
-
-    #[inline]
-    fn slot(&self, rank: usize) -> Option<usize> {
-        match &self.eligible {
-            None => (rank < self.order.len()).then_some(rank),
-            Some(eligible) => eligible.slots.get(rank).map(|&slot| slot as usize),
-        }
-    }
-}
-
-impl Eligible {
-    fn of<T>(members: &Chunks<Member<T>>, order: &[u32]) -> Option<Self> {
-        let eligible = |&&slot: &&u32| {
-            let member = members.get(slot as usize);
-            member.is_some_and(|member| member.state() == State::Eligible)
-        };
-        let slots: Box<[u32]> = order.iter().filter(eligible).copied().collect();
-        let out = order.iter().filter(|slot| !eligible(slot)).copied();
-        let identity = slots.len() == order.len()
-            && slots
-                .iter()
-                .enumerate()
-                .all(|(rank, &slot)| rank == slot as usize);
-        if identity {
-            return None;
-        }
-        let end = slots.iter().max().map_or(0, |&slot| slot as usize + 1);
-        let mut ranks = vec![OUT; end].into_boxed_slice();
-        for (rank, &slot) in slots.iter().enumerate() {
-            ranks[slot as usize] = rank as u32;
-        }
-        Some(Self {
-            out: out.collect(),
-            slots,
-            ranks,
         })
     }
 }
@@ -232,57 +275,7 @@ macro_rules! ask_the_member {
         }
     };
 }
-
-impl<T> BackendSet for Snapshot<T> {
-    ask_the_member!();
-
-    fn len(&self) -> usize {
-        match &self.eligible {
-            None => self.order.len(),
-            Some(eligible) => eligible.slots.len(),
-        }
-    }
-
-    fn rank_of(&self, slot: usize) -> Option<usize> {
-        match &self.eligible {
-            None => (slot < self.order.len()).then_some(slot),
-            Some(eligible) => match eligible.ranks.get(slot) {
-                Some(&rank) if rank != OUT => Some(rank as usize),
-                _ => None,
-            },
-        }
-    }
-
-    fn total_weight(&self) -> u64 {
-        self.total_weight
-    }
-
-    fn total_in_flight(&self) -> usize {
-        let Some(total) = &self.total else {
-            return (0..self.len()).map(|rank| self.in_flight(rank)).sum();
-        };
-        let out = self.eligible.iter().flat_map(|eligible| &eligible.out);
-        let out = out.filter_map(|&slot| self.members.get(slot as usize));
-        let out = out.map(|member| member.live.in_flight()).sum();
-        total.sum().saturating_sub(out)
-    }
-
-    fn least_in_flight(&self, random: u64) -> Option<usize> {
-        if let Some((index, mask)) = &self.index
-            && let Some(rank) = index
-                .least(mask, random)
-                .and_then(|slot| self.rank_of(slot))
-        {
-            return Some(rank);
-        }
-        // The same walk as the default, here with every call inlined.
-        if self.equal {
-            least_in_flight(self, random, |_| 1)
-        } else {
-            least_in_flight(self, random, |rank| self.weight(rank))
-        }
-    }
-}
+pub(super) use ask_the_member;
 
 /// All members of a snapshot as a set of its own, eligible or not: what tables are built from.
 pub(crate) struct AllMembers<'a, T>(pub(crate) &'a Snapshot<T>);

@@ -62,7 +62,7 @@ fn start(
 ) -> Option<Completion> {
     let own = unbounded.select(key).ok()?.1.backend().to_owned();
     let before = bounded.pool().list();
-    let eligible = || before.iter().filter(|info| info.state() == State::Eligible);
+    let eligible = || before.iter().filter(|info| info.state() == State::Healthy);
     let total: usize = eligible().map(BackendInfo::in_flight).sum();
     let all: u64 = eligible().map(|info| u64::from(info.weight())).sum();
     let has_room = |id: &str| {

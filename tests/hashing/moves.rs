@@ -68,7 +68,7 @@ impl Step {
 /// The weight that a backend has for new requests.
 fn usable(pool: &Pool<usize>, at: usize) -> u32 {
     let info = pool.get(&id(at));
-    let eligible = info.filter(|info| info.state() == State::Eligible);
+    let eligible = info.filter(|info| info.state() == State::Healthy);
     eligible.map_or(0, |info| info.weight())
 }
 

@@ -233,7 +233,7 @@ impl World {
             let state = match entry {
                 Entry { drained: true, .. } => State::Draining,
                 Entry { weight: 0, .. } => State::ZeroWeight,
-                _ => State::Eligible,
+                _ => State::Healthy,
             };
             assert_eq!(info.id(), entry.id.to_string());
             assert_eq!(

@@ -37,6 +37,8 @@ fn inserting_a_live_id_replaces_value_and_settings_and_keeps_the_rest() {
     running.finish(Outcome::Success);
     assert_eq!(pool.get("a").unwrap().in_flight(), 0);
     pool.undrain("a");
+    // It is a backup now.
+    pool.remove("b");
     assert_eq!(start(&pool, "a").0, Value(3));
 }
 
@@ -66,7 +68,7 @@ fn an_id_that_is_removed_and_inserted_again_is_a_new_member() {
         let new = pool.get("a").unwrap();
         assert_ne!(new.handle(), old.handle());
         assert_eq!((new.in_flight(), new.latency()), (0, None));
-        assert_eq!(new.state(), State::Eligible);
+        assert_eq!(new.state(), State::Healthy);
         assert_eq!(ids(&pool), ["b", "a"]);
 
         let (value, _second) = start(&pool, "a");
@@ -259,7 +261,7 @@ fn the_changes_of_an_edit_apply_in_their_order() {
     );
     assert_eq!(ids(&pool), ["a"]);
     let info = pool.get("a").unwrap();
-    assert_eq!((info.weight(), info.state()), (2, State::Eligible));
+    assert_eq!((info.weight(), info.state()), (2, State::Healthy));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::bound::{Bound, Limit};
 use super::place::Places;
 use super::ranking::Ranking;
@@ -68,6 +70,8 @@ struct Prepared<T: Table> {
     places: Places,
     map: T::Map,
     ranking: Ranking,
+    /// Which of a pool's layouts it was built for.
+    layout: Option<u64>,
 }
 
 impl<T: Table, K> Keyed<T, K> {
@@ -138,11 +142,12 @@ impl<T: Table, K, F> Keyed<T, K, F> {
 }
 
 impl<T: Table> Prepared<T> {
-    fn new(table: &T, places: Places) -> Self {
+    fn new(table: &T, places: Places, layout: Option<u64>) -> Self {
         Self {
             map: table.build(&places.list),
             ranking: Ranking::of(&places.list),
             places,
+            layout,
         }
     }
 
@@ -206,7 +211,7 @@ where
         cx.set_keyed();
         let found = match &self.prepared {
             Some(prepared) => prepared.find(set, key, self.bound),
-            None => Prepared::new(&self.table, Places::of(set)).find(set, key, self.bound),
+            None => Prepared::new(&self.table, Places::of(set), None).find(set, key, self.bound),
         };
         // In a set that the table was not built for there may be nobody whom it knows.
         found.or_else(|| set.least_in_flight(cx.random()))
@@ -214,10 +219,18 @@ where
 
     fn prepare(&self, update: &Update<'_>) -> Option<Arc<dyn Picker<Req>>> {
         let fallback = self.fallback.prepare(update);
-        let places = Places::of(update.members());
-        let prepared = match &self.prepared {
-            Some(prepared) if prepared.places == places => Arc::clone(prepared),
-            _ => Arc::new(Prepared::new(&self.table, places)),
+        let same = |prepared: &&Arc<Prepared<T>>| {
+            prepared.layout.is_some() && prepared.layout == update.layout()
+        };
+        let prepared = match &self.prepared.as_ref().filter(same) {
+            Some(prepared) => Arc::clone(prepared),
+            None => {
+                let places = Places::of(update.members());
+                match &self.prepared {
+                    Some(prepared) if prepared.places == places => Arc::clone(prepared),
+                    _ => Arc::new(Prepared::new(&self.table, places, update.layout())),
+                }
+            }
         };
         let fallback =
             fallback.unwrap_or_else(|| Arc::clone(&self.fallback) as Arc<dyn Picker<Req>>);
@@ -232,6 +245,14 @@ where
 
     fn observe(&self, backend: Handle, observation: &Observation) {
         self.fallback.observe(backend, observation);
+    }
+
+    fn affinity(&self, request: &Req) -> Option<u64> {
+        let key = self.key.of(request);
+        match key.as_ref().map_or(&[][..], KeyBytes::as_bytes) {
+            [] => self.fallback.affinity(request),
+            key => Some(xxh3_64(key)),
+        }
     }
 
     fn needs(&self) -> Needs {

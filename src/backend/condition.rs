@@ -1,0 +1,184 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Settings, State};
+
+/// What a pool's writers know of one member's fitness: what an operator ordered, what probes found,
+/// what its traffic showed.
+#[derive(Clone, Debug)]
+pub(crate) struct Condition {
+    pub(crate) hold: Hold,
+    pub(crate) probed: Probed,
+    pub(crate) probe_says: Option<Arc<Why>>,
+    pub(crate) ejected: Option<Ejected>,
+    /// Its own responses say so, until then.
+    pub(crate) degraded_until: Option<Instant>,
+    /// Since when it is in the state that follows from all of this.
+    pub(crate) since: Instant,
+}
+
+/// What an operator ordered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Hold {
+    #[default]
+    None,
+    Drain,
+    Down,
+    Up,
+}
+
+/// What probes found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Probed {
+    /// Nobody probes it, or nobody has yet and it is trusted.
+    #[default]
+    Unknown,
+    /// It has to succeed first.
+    Gated,
+    Healthy,
+    Degraded,
+    Unhealthy,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Ejected {
+    pub(crate) until: Instant,
+    pub(crate) why: Arc<Why>,
+    /// That time is over, and one request at a time may show that it is well again.
+    pub(crate) trial: bool,
+}
+
+/// Why a backend is in its state, from [`BackendInfo::why`](super::BackendInfo::why).
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::backend::Why;
+///
+/// assert_eq!(Why::FailuresInARow(5).to_string(), "5 failures in a row");
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Why {
+    /// So many of its requests failed one after the other.
+    FailuresInARow(u32),
+    /// So many of its requests found no connection, no answer in time, or a gateway's complaint,
+    /// one after the other.
+    GatewayFailuresInARow(u32),
+    /// Too many of its requests failed within an interval.
+    #[non_exhaustive]
+    FailurePercentage {
+        /// How many failed.
+        failures: u64,
+        /// Of how many.
+        requests: u64,
+    },
+    /// Fewer of its requests succeeded than of the others'.
+    #[non_exhaustive]
+    SuccessRate {
+        /// Its own rate, from 0 to 1.
+        rate: f64,
+        /// The lowest that would have done.
+        least: f64,
+    },
+    /// It answered more slowly than the others.
+    #[non_exhaustive]
+    Latency {
+        /// Its own mean over an interval.
+        mean: Duration,
+        /// The longest that would have done.
+        most: Duration,
+    },
+    /// The request that was to show that it is well again failed.
+    TrialFailed,
+    /// The request that was to show that it is well again got no answer.
+    TrialHangs,
+    /// What a probe found.
+    Probe(Arc<str>),
+    /// Its responses say that it is degraded.
+    Response,
+}
+
+impl Condition {
+    pub(crate) fn new(since: Instant) -> Self {
+        Self {
+            hold: Hold::None,
+            probed: Probed::Unknown,
+            probe_says: None,
+            ejected: None,
+            degraded_until: None,
+            since,
+        }
+    }
+
+    /// An operator's word counts first, then that of probes, then what the traffic showed.
+    pub(crate) fn state(&self, settings: &Settings) -> State {
+        match (self.hold, self.probed, &self.ejected) {
+            (Hold::Drain, ..) => State::Draining,
+            (Hold::Down, ..) => State::ForcedDown,
+            _ if settings.weight == 0 => State::ZeroWeight,
+            (Hold::Up, ..) => State::ForcedUp,
+            (_, Probed::Unhealthy, _) => State::Unhealthy,
+            (_, Probed::Gated, _) => State::Unchecked,
+            (_, _, Some(Ejected { trial: false, .. })) => State::Ejected,
+            (_, _, Some(Ejected { trial: true, .. })) => State::Trial,
+            (_, Probed::Degraded, None) => State::Degraded,
+            _ if self.degraded_until.is_some() => State::Degraded,
+            _ => State::Healthy,
+        }
+    }
+
+    pub(crate) fn why(&self, settings: &Settings) -> Option<&Arc<Why>> {
+        match self.state(settings) {
+            State::Unhealthy => self.probe_says.as_ref(),
+            State::Ejected | State::Trial => self.ejected.as_ref().map(|ejected| &ejected.why),
+            State::Degraded => match self.probed {
+                Probed::Degraded => self.probe_says.as_ref(),
+                _ => Some(response()),
+            },
+            _ => None,
+        }
+    }
+
+    pub(crate) fn until(&self, settings: &Settings) -> Option<Instant> {
+        match self.state(settings) {
+            State::Ejected => self.ejected.as_ref().map(|ejected| ejected.until),
+            State::Degraded if self.probed != Probed::Degraded => self.degraded_until,
+            _ => None,
+        }
+    }
+}
+
+fn response() -> &'static Arc<Why> {
+    static RESPONSE: std::sync::LazyLock<Arc<Why>> =
+        std::sync::LazyLock::new(|| Arc::new(Why::Response));
+    &RESPONSE
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FailuresInARow(failures) => write!(f, "{failures} failures in a row"),
+            Self::GatewayFailuresInARow(failures) => {
+                write!(f, "{failures} connect or gateway failures in a row")
+            }
+            Self::FailurePercentage { failures, requests } => {
+                write!(f, "{failures} of {requests} requests failed")
+            }
+            Self::SuccessRate { rate, least } => write!(
+                f,
+                "{:.1} % of its requests succeeded, where {:.1} % would have done",
+                rate * 100.0,
+                least * 100.0
+            ),
+            Self::Latency { mean, most } => {
+                write!(f, "it took {mean:.1?}, where {most:.1?} would have done")
+            }
+            Self::TrialFailed => f.write_str("its trial request failed"),
+            Self::TrialHangs => f.write_str("its trial request got no answer"),
+            Self::Probe(said) => write!(f, "probe: {said}"),
+            Self::Response => f.write_str("its responses say so"),
+        }
+    }
+}

@@ -1,0 +1,279 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::{Counts, Handle, Outcome};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+
+/// What has become of a backend's requests, from the moment that somebody watches its health.
+///
+/// A finished request costs one addition, and a look at the count of failures in a row. The counts
+/// are statistics, each read on its own, so `Relaxed` is enough for all of them.
+#[derive(Debug)]
+pub(crate) struct Record {
+    successes: AtomicU64,
+    failures: AtomicU64,
+    rejected: AtomicU64,
+    cancelled: AtomicU64,
+    in_a_row: AtomicU32,
+    gateway_in_a_row: AtomicU32,
+    /// Of the sampled requests, in nanoseconds, and how many there were.
+    latency: AtomicU64,
+    measured: AtomicU64,
+    /// A request that was given up sooner says nothing about latency.
+    slow: AtomicU64,
+    /// The latest time of which a response said that it should not be asked before.
+    retry_at: AtomicU64,
+    /// What the watcher has to look at, as bits.
+    wants: AtomicU32,
+    handle: Handle,
+    alarms: Arc<Alarms>,
+}
+
+/// Why the watcher has to look at a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wants(u32);
+
+impl Wants {
+    pub(crate) const IN_A_ROW: Self = Self(1);
+    pub(crate) const GATEWAY_IN_A_ROW: Self = Self(2);
+    pub(crate) const REJECTED: Self = Self(4);
+    pub(crate) const DEGRADED: Self = Self(8);
+    pub(crate) const TRIAL: Self = Self(16);
+
+    pub(crate) fn contains(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// Where the requests of a pool leave word for whoever watches its health.
+#[derive(Debug)]
+pub(crate) struct Alarms {
+    /// So many failures in a row raise an alarm.
+    in_a_row: AtomicU32,
+    gateway_in_a_row: AtomicU32,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    raised: Vec<Handle>,
+    /// There are other members than before, or other orders.
+    changed: bool,
+    closed: bool,
+    watcher: u64,
+    waker: Option<Waker>,
+}
+
+/// What there is for the watcher to do.
+#[derive(Debug, Default)]
+pub(crate) struct Word {
+    pub(crate) raised: Vec<Handle>,
+    pub(crate) changed: bool,
+    /// Another watcher has taken over, or the pool is gone.
+    pub(crate) over: bool,
+}
+
+impl Record {
+    pub(super) fn new(handle: Handle, alarms: Arc<Alarms>) -> Self {
+        Self {
+            successes: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            cancelled: AtomicU64::new(0),
+            in_a_row: AtomicU32::new(0),
+            gateway_in_a_row: AtomicU32::new(0),
+            latency: AtomicU64::new(0),
+            measured: AtomicU64::new(0),
+            slow: AtomicU64::new(0),
+            retry_at: AtomicU64::new(0),
+            wants: AtomicU32::new(0),
+            handle,
+            alarms,
+        }
+    }
+
+    #[inline]
+    pub(super) fn note(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Success => {
+                self.successes.fetch_add(1, Ordering::Relaxed);
+                // Looks before it writes: the usual case only reads.
+                if self.in_a_row.load(Ordering::Relaxed) != 0 {
+                    self.in_a_row.store(0, Ordering::Relaxed);
+                    self.gateway_in_a_row.store(0, Ordering::Relaxed);
+                }
+            }
+            other => self.note_other(other),
+        }
+    }
+
+    #[cold]
+    fn note_other(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Success => {}
+            Outcome::Cancelled => {
+                self.cancelled.fetch_add(1, Ordering::Relaxed);
+            }
+            Outcome::Rejected => {
+                self.rejected.fetch_add(1, Ordering::Relaxed);
+                self.raise(Wants::REJECTED);
+            }
+            Outcome::Failure(failure) => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                let failures = self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
+                // At each one from there on: if it cannot be ejected now, perhaps then.
+                if failures >= self.alarms.in_a_row.load(Ordering::Relaxed) {
+                    self.raise(Wants::IN_A_ROW);
+                }
+                if !failure.is_gateway() {
+                    self.gateway_in_a_row.store(0, Ordering::Relaxed);
+                    return;
+                }
+                let failures = self.gateway_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
+                if failures >= self.alarms.gateway_in_a_row.load(Ordering::Relaxed) {
+                    self.raise(Wants::GATEWAY_IN_A_ROW);
+                }
+            }
+        }
+    }
+
+    /// The time to a response head, or to giving up.
+    pub(super) fn note_latency(&self, nanos: u64, outcome: Outcome) {
+        if outcome != Outcome::Cancelled || nanos > self.slow.load(Ordering::Relaxed) {
+            self.latency.fetch_add(nanos, Ordering::Relaxed);
+            self.measured.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn retry_at(&self, nanos: u64) {
+        self.retry_at.fetch_max(nanos, Ordering::Relaxed);
+    }
+
+    pub(super) fn raise(&self, want: Wants) {
+        if self.wants.fetch_or(want.0, Ordering::Relaxed) == 0 {
+            self.alarms.raise(self.handle);
+        }
+    }
+
+    pub(crate) fn take_wants(&self) -> Wants {
+        Wants(self.wants.swap(0, Ordering::Relaxed))
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            successes: self.successes.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+            rejected: self.rejected.load(Ordering::Relaxed),
+            cancelled: self.cancelled.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn in_a_row(&self) -> u32 {
+        self.in_a_row.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn gateway_in_a_row(&self) -> u32 {
+        self.gateway_in_a_row.load(Ordering::Relaxed)
+    }
+
+    /// It begins anew.
+    pub(crate) fn forget_failures(&self) {
+        self.in_a_row.store(0, Ordering::Relaxed);
+        self.gateway_in_a_row.store(0, Ordering::Relaxed);
+    }
+
+    /// The sum of all latencies so far in nanoseconds, and their number.
+    pub(crate) fn latencies(&self) -> (u64, u64) {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (load(&self.latency), load(&self.measured))
+    }
+
+    pub(crate) fn set_slow(&self, latency: Duration) {
+        let nanos = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        self.slow.store(nanos, Ordering::Relaxed);
+    }
+
+    /// In nanoseconds since the epoch.
+    pub(crate) fn last_retry_at(&self) -> u64 {
+        self.retry_at.load(Ordering::Relaxed)
+    }
+}
+
+impl Alarms {
+    pub(crate) fn new() -> Self {
+        Self {
+            in_a_row: AtomicU32::new(u32::MAX),
+            gateway_in_a_row: AtomicU32::new(u32::MAX),
+            inner: Mutex::default(),
+        }
+    }
+
+    /// Begins to watch, in the place of whoever did before. Returns the number to ask with.
+    pub(crate) fn watch(&self, in_a_row: Option<u32>, gateway_in_a_row: Option<u32>) -> u64 {
+        let set = |threshold: &AtomicU32, value: Option<u32>| {
+            threshold.store(value.unwrap_or(u32::MAX), Ordering::Relaxed);
+        };
+        set(&self.in_a_row, in_a_row);
+        set(&self.gateway_in_a_row, gateway_in_a_row);
+        let mut inner = self.inner();
+        inner.watcher += 1;
+        let watcher = inner.watcher;
+        let before = inner.waker.take();
+        drop(inner);
+        wake(before);
+        watcher
+    }
+
+    /// Returns what there is to do, or comes back when there is something.
+    pub(crate) fn poll(&self, watcher: u64, cx: &mut Context<'_>) -> Poll<Word> {
+        let mut inner = self.inner();
+        let over = inner.closed || inner.watcher != watcher;
+        if over || inner.changed || !inner.raised.is_empty() {
+            return Poll::Ready(Word {
+                raised: std::mem::take(&mut inner.raised),
+                changed: std::mem::take(&mut inner.changed),
+                over,
+            });
+        }
+        let old = inner.waker.replace(cx.waker().clone());
+        drop(inner);
+        drop(old);
+        Poll::Pending
+    }
+
+    pub(crate) fn is_watched_by(&self, watcher: u64) -> bool {
+        self.inner().watcher == watcher
+    }
+
+    /// The set of members is another.
+    pub(crate) fn changed(&self) {
+        self.tell(|inner| inner.changed = true);
+    }
+
+    pub(crate) fn close(&self) {
+        self.tell(|inner| inner.closed = true);
+    }
+
+    fn raise(&self, handle: Handle) {
+        self.tell(|inner| inner.raised.push(handle));
+    }
+
+    fn tell(&self, what: impl FnOnce(&mut Inner)) {
+        let mut inner = self.inner();
+        what(&mut inner);
+        let waker = inner.waker.take();
+        drop(inner);
+        wake(waker);
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

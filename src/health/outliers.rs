@@ -1,0 +1,433 @@
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Ejection;
+use super::ejection::LONGEST_SPARING;
+use crate::backend::{Guard, Handle, Live, Phase, Record, Wants, Why, after};
+use crate::set::{Snapshot, Verdict};
+use crate::time::since_epoch;
+
+/// Finds the backends that their traffic shows to be ill, and brings them back: the rules of
+/// [`Ejection`], as a function of the time and of what requests have recorded. It waits for
+/// nothing, so that it runs on any clock.
+pub(super) struct Outliers {
+    rules: Ejection,
+    known: HashMap<Handle, Known>,
+    /// When there is something to do about whom.
+    due: BTreeSet<(Instant, Handle)>,
+    next_interval: Instant,
+    random: fastrand::Rng,
+}
+
+struct Known {
+    live: Arc<Live>,
+    stage: Stage,
+    /// How often it was ejected, less the good intervals since.
+    strikes: u32,
+    /// What had been recorded at the beginning of the interval.
+    before: Recorded,
+    degraded_until: Option<Instant>,
+    /// It was out at some time of the interval.
+    was_out: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    In,
+    Ejected { until: Instant },
+    Trial { until: Instant },
+}
+
+#[derive(Clone, Copy, Default)]
+struct Recorded {
+    successes: u64,
+    failures: u64,
+    /// In nanoseconds.
+    latency: u64,
+    measured: u64,
+}
+
+/// A backend that is to be ejected: the worst first.
+struct Candidate {
+    handle: Handle,
+    badness: f64,
+    why: Why,
+}
+
+impl Outliers {
+    pub(super) fn new(rules: Ejection, now: Instant, random: fastrand::Rng) -> Self {
+        Self {
+            next_interval: now + rules.interval,
+            rules,
+            known: HashMap::new(),
+            due: BTreeSet::new(),
+            random,
+        }
+    }
+
+    /// Takes note of who is a member.
+    pub(super) fn members<T>(&mut self, snapshot: &Snapshot<T>, now: Instant) {
+        let mut before = std::mem::take(&mut self.known);
+        for member in snapshot.all() {
+            let handle = member.live.handle();
+            if let Some(mut known) = before.remove(&handle) {
+                // There were too many, and the pool has taken it back.
+                if member.condition.ejected.is_none() {
+                    known.stage = Stage::In;
+                }
+                self.known.insert(handle, known);
+                continue;
+            }
+            let known = {
+                // Another watcher may have ejected it.
+                let stage = match &member.condition.ejected {
+                    None => Stage::In,
+                    Some(ejected) if ejected.trial => Stage::Trial {
+                        until: now + self.rules.interval,
+                    },
+                    Some(ejected) => Stage::Ejected {
+                        until: ejected.until,
+                    },
+                };
+                if let Stage::Ejected { until } | Stage::Trial { until } = stage {
+                    self.due.insert((until, handle));
+                }
+                let degraded_until = member.condition.degraded_until;
+                self.due.extend(degraded_until.map(|until| (until, handle)));
+                Known {
+                    live: Arc::clone(&member.live),
+                    stage,
+                    strikes: u32::from(stage != Stage::In),
+                    before: Recorded::of(&member.live),
+                    degraded_until,
+                    was_out: false,
+                }
+            };
+            self.known.insert(handle, known);
+        }
+        if !before.is_empty() {
+            let known = &self.known;
+            self.due.retain(|(_, handle)| known.contains_key(handle));
+        }
+    }
+
+    /// When [`advance`](Self::advance) has something to do.
+    pub(super) fn next(&self) -> Instant {
+        let due = self.due.first().map(|&(at, _)| at);
+        due.map_or(self.next_interval, |at| at.min(self.next_interval))
+    }
+
+    /// A backend's requests have left word.
+    pub(super) fn alarm(&mut self, handle: Handle, now: Instant) -> Vec<(Handle, Verdict)> {
+        let mut verdicts = Vec::new();
+        let Some(known) = self.known.get(&handle) else {
+            return verdicts;
+        };
+        let Some(record) = known.live.record() else {
+            return verdicts;
+        };
+        let wants = record.take_wants();
+        if wants.contains(Wants::TRIAL) {
+            verdicts.extend(self.trial_is_over(handle, now, false));
+        } else if known.stage == Stage::In {
+            let in_a_row = [
+                (
+                    Wants::IN_A_ROW,
+                    self.rules.failures_in_a_row,
+                    record.in_a_row(),
+                    Why::FailuresInARow as fn(u32) -> Why,
+                ),
+                (
+                    Wants::GATEWAY_IN_A_ROW,
+                    self.rules.gateway_failures_in_a_row,
+                    record.gateway_in_a_row(),
+                    Why::GatewayFailuresInARow,
+                ),
+            ];
+            let mut broken = in_a_row.into_iter().filter(|(want, most, failures, _)| {
+                wants.contains(*want) && most.is_some_and(|most| *failures >= most)
+            });
+            if let Some((_, _, failures, why)) = broken.next() {
+                verdicts.push(self.eject(handle, why(failures), now));
+            }
+        }
+        if wants.contains(Wants::REJECTED) {
+            verdicts.extend(self.spare(handle, now).map(|verdict| (handle, verdict)));
+        }
+        if wants.contains(Wants::DEGRADED) {
+            let until = now + self.rules.degraded_for;
+            if let Some(known) = self.known.get_mut(&handle) {
+                self.due.insert((until, handle));
+                // Others of the kind prolong it, but need not be told one by one.
+                if known.degraded_until.replace(until).is_none() {
+                    verdicts.push((handle, Verdict::DegradedUntil(Some(until))));
+                }
+            }
+        }
+        verdicts
+    }
+
+    /// Does what is due.
+    pub(super) fn advance(&mut self, now: Instant) -> Vec<(Handle, Verdict)> {
+        let mut verdicts = Vec::new();
+        while let Some(&(at, handle)) = self.due.first()
+            && at <= now
+        {
+            self.due.pop_first();
+            let Some(known) = self.known.get_mut(&handle) else {
+                continue;
+            };
+            if known.degraded_until.is_some_and(|until| until <= now) {
+                known.degraded_until = None;
+                verdicts.push((handle, Verdict::DegradedUntil(None)));
+            }
+            match known.stage {
+                Stage::Ejected { until } if until <= now => {
+                    let until = now + self.rules.interval;
+                    known.stage = Stage::Trial { until };
+                    self.due.insert((until, handle));
+                    verdicts.push((handle, Verdict::Try));
+                }
+                Stage::Trial { until } if until <= now => {
+                    verdicts.extend(self.trial_is_over(handle, now, true));
+                }
+                _ => {}
+            }
+        }
+        if self.next_interval <= now {
+            self.next_interval = now + self.rules.interval;
+            verdicts.extend(self.compare(now));
+        }
+        verdicts
+    }
+
+    /// Learns what became of its verdicts.
+    pub(super) fn done(&mut self, handle: Handle, verdict: &Verdict, done: bool) {
+        let Some(known) = self.known.get_mut(&handle) else {
+            return;
+        };
+        match verdict {
+            Verdict::Eject { until, .. } if done => {
+                known.strikes = known.strikes.saturating_add(1);
+                known.stage = Stage::Ejected { until: *until };
+                known.was_out = true;
+                self.due.insert((*until, handle));
+                if let Some(record) = known.live.record() {
+                    record.forget_failures();
+                }
+            }
+            Verdict::TakeBack => {
+                known.stage = Stage::In;
+                if let Some(record) = known.live.record() {
+                    record.forget_failures();
+                }
+            }
+            // The pool has taken it back by itself.
+            Verdict::Eject { .. } | Verdict::Try if !done => known.stage = Stage::In,
+            _ => {}
+        }
+    }
+
+    fn eject(&mut self, handle: Handle, why: Why, now: Instant) -> (Handle, Verdict) {
+        let strikes = self.known.get(&handle).map_or(0, |known| known.strikes);
+        let most = self.rules.max_time.max(self.rules.base_time);
+        let doubled = 1u32.checked_shl(strikes).unwrap_or(u32::MAX);
+        let time = self.rules.base_time.saturating_mul(doubled).min(most);
+        let jitter = time.mul_f64(self.rules.jitter * self.random.f64());
+        let why = Arc::new(why);
+        let until = now + time + jitter;
+        (handle, Verdict::Eject { until, why })
+    }
+
+    fn trial_is_over(
+        &mut self,
+        handle: Handle,
+        now: Instant,
+        time_is_up: bool,
+    ) -> Option<(Handle, Verdict)> {
+        let known = self.known.get(&handle)?;
+        let (Stage::Trial { .. }, Guard::Trial { phase, .. }) =
+            (known.stage, known.live.gate().look())
+        else {
+            // Held by an operator, say. Whatever it shows from now on counts.
+            return time_is_up.then_some((handle, Verdict::TakeBack));
+        };
+        match phase {
+            Phase::Passed => Some((handle, Verdict::TakeBack)),
+            Phase::Failed => Some(self.eject(handle, Why::TrialFailed, now)),
+            // A long stream that began well, or nobody who tried.
+            Phase::Answered | Phase::Free if time_is_up => Some((handle, Verdict::TakeBack)),
+            Phase::Taken if time_is_up => Some(self.eject(handle, Why::TrialHangs, now)),
+            _ => None,
+        }
+    }
+
+    fn spare(&self, handle: Handle, now: Instant) -> Option<Verdict> {
+        let record = self.known.get(&handle)?.live.record()?;
+        if self.rules.spare.is_zero() {
+            return None;
+        }
+        let now = since_epoch(now);
+        let least = after(now, self.rules.spare);
+        let asked = record.last_retry_at().min(after(now, LONGEST_SPARING));
+        Some(Verdict::RestrainedUntil(least.max(asked)))
+    }
+
+    /// Looks at what has ended in the interval.
+    fn compare(&mut self, now: Instant) -> Vec<(Handle, Verdict)> {
+        let interval: Vec<(Handle, Recorded)> = self
+            .known
+            .iter_mut()
+            .map(|(&handle, known)| (handle, known.end_interval(now)))
+            .collect();
+        let mut candidates = self.too_few_successes(&interval);
+        candidates.extend(self.too_many_failures(&interval));
+        candidates.extend(self.too_slow(&interval));
+        candidates.sort_by(|a, b| b.badness.total_cmp(&a.badness));
+        let mut seen = std::collections::HashSet::new();
+        candidates.retain(|candidate| {
+            let known = self.known.get(&candidate.handle);
+            known.is_some_and(|known| known.stage == Stage::In) && seen.insert(candidate.handle)
+        });
+        let eject = candidates.into_iter();
+        eject
+            .map(|candidate| self.eject(candidate.handle, candidate.why, now))
+            .collect()
+    }
+
+    /// Those with enough requests; none if those are too few.
+    fn with_enough<'a>(&self, interval: &'a [(Handle, Recorded)]) -> Vec<&'a (Handle, Recorded)> {
+        let enough = |of: &&(Handle, Recorded)| of.1.requests() >= self.rules.minimum_requests;
+        let enough: Vec<_> = interval.iter().filter(enough).collect();
+        if enough.len() < self.rules.minimum_backends {
+            return Vec::new();
+        }
+        enough
+    }
+
+    fn too_few_successes(&self, interval: &[(Handle, Recorded)]) -> Vec<Candidate> {
+        let Some(factor) = self.rules.success_rate else {
+            return Vec::new();
+        };
+        let enough = self.with_enough(interval);
+        let count = enough.len() as f64;
+        let rates = || enough.iter().map(|(_, of)| of.success_rate());
+        let mean = rates().sum::<f64>() / count;
+        let variance = rates().map(|rate| (rate - mean).powi(2)).sum::<f64>() / count;
+        let least = mean - factor * variance.sqrt();
+        let low = enough.iter().filter(|(_, of)| of.success_rate() < least);
+        low.map(|&&(handle, of)| Candidate {
+            handle,
+            badness: 1.0 - of.success_rate(),
+            why: Why::SuccessRate {
+                rate: of.success_rate(),
+                least,
+            },
+        })
+        .collect()
+    }
+
+    fn too_many_failures(&self, interval: &[(Handle, Recorded)]) -> Vec<Candidate> {
+        let Some(percent) = self.rules.failure_percentage else {
+            return Vec::new();
+        };
+        let enough = self.with_enough(interval);
+        let many = |of: &Recorded| of.failures as f64 * 100.0 >= percent * of.requests() as f64;
+        let many = enough.into_iter().filter(|(_, of)| many(of));
+        many.map(|&(handle, of)| Candidate {
+            handle,
+            badness: 1.0 - of.success_rate(),
+            why: Why::FailurePercentage {
+                failures: of.failures,
+                requests: of.requests(),
+            },
+        })
+        .collect()
+    }
+
+    fn too_slow(&self, interval: &[(Handle, Recorded)]) -> Vec<Candidate> {
+        let Some(limit) = self.rules.latency else {
+            return Vec::new();
+        };
+        let least = self.rules.minimum_requests.div_ceil(4);
+        let measured = interval.iter().filter(|(_, of)| of.measured >= least);
+        let mut means: Vec<(Handle, u64)> = measured
+            .map(|(handle, of)| (*handle, of.latency / of.measured))
+            .collect();
+        if means.len() < self.rules.minimum_backends.max(2) {
+            return Vec::new();
+        }
+        means.sort_by_key(|&(_, mean)| mean);
+        // Of an even number the lower one: the slow half of two is no measure for itself.
+        let median = means[(means.len() - 1) / 2].1;
+        let most = Duration::from_nanos(median)
+            .mul_f64(limit.factor)
+            .max(limit.floor);
+        for (handle, mean) in &means {
+            if let Some(record) = self.known.get(handle).and_then(|known| known.live.record()) {
+                record.set_slow(Duration::from_nanos(*mean));
+            }
+        }
+        let slow = means
+            .into_iter()
+            .map(|(handle, mean)| (handle, Duration::from_nanos(mean)));
+        let slow = slow.filter(|&(_, mean)| mean > most);
+        slow.map(|(handle, mean)| Candidate {
+            handle,
+            // Below a failing one.
+            badness: -1.0 / mean.as_secs_f64(),
+            why: Why::Latency { mean, most },
+        })
+        .collect()
+    }
+}
+
+impl Known {
+    /// What has been recorded since the interval began; the next one begins.
+    fn end_interval(&mut self, now: Instant) -> Recorded {
+        if self.stage == Stage::In && !std::mem::take(&mut self.was_out) {
+            self.strikes = self.strikes.saturating_sub(1);
+        }
+        let total = Recorded::of(&self.live);
+        let mut of = total.since(self.before);
+        self.before = total;
+        let (waiting, age) = self.live.total_age(now);
+        of.latency = of.latency.saturating_add(age);
+        of.measured += waiting;
+        of
+    }
+}
+
+impl Recorded {
+    fn of(live: &Live) -> Self {
+        let Some(record) = live.record() else {
+            return Self::default();
+        };
+        let counts = record.counts();
+        let (latency, measured) = Record::latencies(record);
+        Self {
+            successes: counts.successes(),
+            failures: counts.failures(),
+            latency,
+            measured,
+        }
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            successes: self.successes.wrapping_sub(before.successes),
+            failures: self.failures.wrapping_sub(before.failures),
+            latency: self.latency.wrapping_sub(before.latency),
+            measured: self.measured.wrapping_sub(before.measured),
+        }
+    }
+
+    fn requests(self) -> u64 {
+        self.successes + self.failures
+    }
+
+    fn success_rate(self) -> f64 {
+        self.successes as f64 / self.requests().max(1) as f64
+    }
+}

@@ -1,0 +1,287 @@
+use std::sync::Arc;
+
+use super::{Context, Needs, NoBackend, Picker, Update};
+use crate::backend::{Completion, Guard, Handle, Live, Observation, Observer, Phase, Trial};
+use crate::random::mix;
+use crate::set::{AllMembers, BackendSet, Guarded, List, Masked, Member, Scaled, Snapshot};
+use crate::time::since_epoch;
+
+/// A snapshot and the pickers that were prepared for its lists: always swapped as one.
+pub(crate) struct View<T, Req: ?Sized> {
+    pub(crate) snapshot: Arc<Snapshot<T>>,
+    /// The usual case is that there is one list.
+    first: Entry<T, Req>,
+    others: Box<[Entry<T, Req>]>,
+    /// Which of the pickers that were set it comes from.
+    epoch: u64,
+}
+
+/// One list, and the picker that was prepared for it.
+pub(crate) struct Entry<T, Req: ?Sized> {
+    pub(crate) list: Arc<List<T>>,
+    picker: Arc<dyn Picker<Req>>,
+    watch: bool,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+impl<T, Req: ?Sized + 'static> View<T, Req> {
+    pub(super) fn new(
+        snapshot: Arc<Snapshot<T>>,
+        picker: Arc<dyn Picker<Req>>,
+        epoch: u64,
+    ) -> Self {
+        let mut lists = snapshot.lists.iter();
+        let first = lists.next().expect("a snapshot has at least one list");
+        let first = Entry::new(&snapshot, first, picker);
+        // Each from the first, with which it shares what depends on the members only.
+        let others = lists.map(|list| Entry::new(&snapshot, list, Arc::clone(&first.picker)));
+        Self {
+            others: others.collect(),
+            first,
+            snapshot,
+            epoch,
+        }
+    }
+}
+
+impl<T, Req: ?Sized> View<T, Req> {
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// A picker to prepare the next one from.
+    pub(super) fn picker(&self) -> &Arc<dyn Picker<Req>> {
+        &self.first.picker
+    }
+
+    /// Picks among the eligible, if there are any.
+    #[inline]
+    pub(crate) fn pick(
+        &self,
+        request: &Req,
+        cx: &mut Context,
+    ) -> Result<(&Entry<T, Req>, &Member<T>), NoBackend> {
+        let entry = if self.others.is_empty() {
+            &self.first
+        } else {
+            self.entry(self.draw(request, cx))
+        };
+        if entry.list.is_empty() {
+            return Err(NoBackend::of(&*self.snapshot));
+        }
+        Ok((entry, entry.pick(request, cx)?))
+    }
+
+    /// Draws the list to pick from. It stays the same for requests of the same key.
+    #[cold]
+    pub(crate) fn draw(&self, request: &Req, cx: &mut Context) -> usize {
+        let key = (*self.first.picker).affinity(request);
+        let random = key.map_or_else(|| cx.random(), mix);
+        self.snapshot.drawn(random)
+    }
+
+    /// All lists, with this one first.
+    #[cfg(feature = "tower")]
+    pub(crate) fn entries_from(&self, first: usize) -> impl Iterator<Item = &Entry<T, Req>> {
+        let others = (0..=self.others.len()).filter(move |&at| at != first);
+        std::iter::once(first)
+            .chain(others)
+            .map(|at| self.entry(at))
+    }
+
+    /// A backend that was picked from an earlier list, if it is still to be had.
+    #[cfg(feature = "tower")]
+    pub(crate) fn find(&self, live: &Live) -> Option<&Member<T>> {
+        let entry = self.entry_of(live);
+        entry.list.member(entry.rank_of(live)?)
+    }
+
+    /// The list that a backend is on, or any.
+    #[cfg(feature = "tower")]
+    pub(crate) fn entry_of(&self, live: &Live) -> &Entry<T, Req> {
+        let mut others = self.others.iter();
+        let found = others.find(|entry| entry.rank_of(live).is_some());
+        found.unwrap_or(&self.first)
+    }
+
+    fn entry(&self, at: usize) -> &Entry<T, Req> {
+        match at.checked_sub(1).and_then(|at| self.others.get(at)) {
+            Some(entry) => entry,
+            None => &self.first,
+        }
+    }
+}
+
+impl<T, Req: ?Sized + 'static> Entry<T, Req> {
+    fn new(snapshot: &Snapshot<T>, list: &Arc<List<T>>, picker: Arc<dyn Picker<Req>>) -> Self {
+        let members = AllMembers(snapshot);
+        let update = Update::new(&members, &**list).with_layout(snapshot.layout());
+        let picker = (*picker).prepare(&update).unwrap_or(picker);
+        let needs = picker.needs();
+        let observer = needs
+            .contains(Needs::OBSERVATIONS)
+            .then(|| Arc::new(Observing(Arc::clone(&picker))) as Arc<dyn Observer>);
+        Self {
+            list: Arc::clone(list),
+            watch: needs.contains(Needs::LATENCY) || observer.is_some(),
+            picker,
+            observer,
+        }
+    }
+}
+
+impl<T, Req: ?Sized> Entry<T, Req> {
+    #[inline]
+    fn pick(&self, request: &Req, cx: &mut Context) -> Result<&Member<T>, NoBackend> {
+        if let Some(guarded) = self.list.guarded() {
+            return self.pick_guarded(guarded, request, cx);
+        }
+        let eligible = self.list.len();
+        let rank = (*self.picker).pick(&*self.list, request, cx);
+        let rank = rank.ok_or(NoBackend::Declined { eligible })?;
+        let member = self.list.member(rank);
+        member.ok_or(NoBackend::OutOfRange { rank, eligible })
+    }
+
+    /// Slow starts, and what else takes a part of its requests only.
+    #[cold]
+    fn pick_guarded(
+        &self,
+        guarded: &Guarded,
+        request: &Req,
+        cx: &mut Context,
+    ) -> Result<&Member<T>, NoBackend> {
+        let now = since_epoch(cx.now());
+        let scaled = Scaled::new(&self.list, guarded, now);
+        let masked = Masked::new(&scaled);
+        let rank = self.pick_from(&masked, request, cx)?;
+        let member = self.list.member(rank);
+        let eligible = self.list.len();
+        member.ok_or(NoBackend::OutOfRange { rank, eligible })
+    }
+
+    /// Picks among those that are not masked; returns the rank on the list. Whoever takes a part of
+    /// its requests only, and not this one, is passed over, unless there is nobody else.
+    pub(crate) fn pick_from(
+        &self,
+        set: &Masked<'_>,
+        request: &Req,
+        cx: &mut Context,
+    ) -> Result<usize, NoBackend> {
+        /// What is masked beyond this takes an allocation.
+        const MOST: usize = 7;
+        let guarded = self.list.guarded();
+        let now = guarded.map_or(0, |_| since_epoch(cx.now()));
+        let guarded = guarded.filter(|guarded| !guarded.is_over(now));
+        let Some(guarded) = guarded else {
+            return self
+                .pick_one(set, request, cx)
+                .map(|rank| set.unmasked(rank));
+        };
+        let mut set = set.clone();
+        let mut first = None;
+        for _ in 0..MOST {
+            let rank = match (self.pick_one(&set, request, cx), first) {
+                (Ok(rank), _) => rank,
+                (Err(_), Some(passed_over)) => return Ok(passed_over),
+                (Err(error), None) => return Err(error),
+            };
+            let original = set.unmasked(rank);
+            if self.admits(original, guarded, now, request, cx) {
+                return Ok(original);
+            }
+            first.get_or_insert(original);
+            set.mask(rank);
+            cx.next_attempt();
+            if set.is_empty() {
+                break;
+            }
+        }
+        first.ok_or(NoBackend::Declined { eligible: 0 })
+    }
+
+    fn pick_one(
+        &self,
+        set: &Masked<'_>,
+        request: &Req,
+        cx: &mut Context,
+    ) -> Result<usize, NoBackend> {
+        let eligible = set.len();
+        match (*self.picker).pick(set, request, cx) {
+            None => Err(NoBackend::Declined { eligible }),
+            Some(rank) if rank >= eligible => Err(NoBackend::OutOfRange { rank, eligible }),
+            Some(rank) => Ok(rank),
+        }
+    }
+
+    /// Whether a backend takes this request.
+    fn admits(
+        &self,
+        rank: usize,
+        guarded: &Guarded,
+        now: u64,
+        request: &Req,
+        cx: &mut Context,
+    ) -> bool {
+        let Some(member) = self.list.member(rank) else {
+            return true;
+        };
+        match member.live.gate().look() {
+            Guard::Open => true,
+            Guard::Trial { epoch, phase } => {
+                let trial = (phase == Phase::Free).then(|| Trial::take(&member.live, epoch));
+                match trial.flatten() {
+                    Some(trial) => {
+                        cx.set_trial(trial);
+                        true
+                    }
+                    None => false,
+                }
+            }
+            guard => {
+                let share = guarded.share(guard, now);
+                if share >= 1.0 {
+                    return true;
+                }
+                let key = if cx.is_keyed() {
+                    (*self.picker).affinity(request)
+                } else {
+                    None
+                };
+                let coin = match key {
+                    Some(key) => {
+                        mix(key ^ xxhash_rust::xxh3::xxh3_64(self.list.hash_key(rank).as_bytes()))
+                    }
+                    None => cx.random(),
+                };
+                (coin as f64) < share * u64::MAX as f64
+            }
+        }
+    }
+
+    /// Counts a request in at a backend.
+    #[inline]
+    pub(crate) fn begin(&self, live: &Arc<Live>, cx: &mut Context) -> Completion {
+        let completion = Completion::begin(live).on_trial(cx.take_trial());
+        if self.watch || completion.is_sample() {
+            completion.watched(cx.now(), self.observer.clone())
+        } else {
+            completion
+        }
+    }
+
+    /// The rank of a backend that was picked from an earlier list, if it is still to be had.
+    #[cfg(feature = "tower")]
+    pub(crate) fn rank_of(&self, live: &Live) -> Option<usize> {
+        let rank = self.list.rank_of(live.handle().slot())?;
+        (self.list.handle(rank) == live.handle()).then_some(rank)
+    }
+}
+
+struct Observing<Req: ?Sized>(Arc<dyn Picker<Req>>);
+
+impl<Req: ?Sized + 'static> Observer for Observing<Req> {
+    fn observe(&self, backend: Handle, observation: &Observation) {
+        self.0.observe(backend, observation);
+    }
+}

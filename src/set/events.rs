@@ -1,0 +1,272 @@
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use crate::backend::{State, Why};
+
+/// Something that happened to a pool, from [`Pool::events`](crate::Pool::events).
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolEvent {
+    at: Instant,
+    what: Happened,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Happened {
+    /// A backend joined.
+    #[non_exhaustive]
+    Joined {
+        /// Its id.
+        backend: Arc<str>,
+        /// How it begins.
+        state: State,
+    },
+    /// A backend left.
+    #[non_exhaustive]
+    Left {
+        /// Its id.
+        backend: Arc<str>,
+    },
+    /// Another thing is thought of a backend than before.
+    #[non_exhaustive]
+    Changed {
+        /// Its id.
+        backend: Arc<str>,
+        /// How it was.
+        from: State,
+        /// How it is.
+        to: State,
+        /// Why, if that is more than an operator's order.
+        why: Option<Arc<Why>>,
+        /// Until when, if that is known.
+        until: Option<Instant>,
+    },
+    /// A tier began, or ceased, to [ignore health](super::Rules::panic_threshold).
+    #[non_exhaustive]
+    Panic {
+        /// Which tier.
+        priority: u32,
+        /// Whether it began.
+        on: bool,
+    },
+    /// Whoever reads was too slow, and does not learn of so many events.
+    Missed(u64),
+}
+
+/// The events of a pool, in their order, from the moment that this was made.
+///
+/// The pool keeps the last 1,024. Ends when the pool is dropped.
+///
+/// With the feature `tower` it is a `futures_core::Stream`.
+///
+/// # Cancel safety
+///
+/// [`next`](Self::next) loses nothing when it is dropped.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::{Backend, Pool};
+///
+/// let pool = Pool::from([Backend::new("a", ())]);
+/// let mut events = pool.events();
+/// pool.drain("a");
+/// let event = events.try_next().expect("something happened");
+/// assert_eq!(event.to_string(), "a: healthy -> draining");
+/// ```
+#[must_use]
+pub struct Events {
+    log: Arc<Log>,
+    next: u64,
+    ticket: u64,
+}
+
+/// What happened lately, and who waits for more.
+pub(super) struct Log(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    events: VecDeque<PoolEvent>,
+    /// The number of the event after the last.
+    end: u64,
+    closed: bool,
+    waiting: Vec<(u64, Waker)>,
+    tickets: u64,
+}
+
+const KEPT: usize = 1024;
+
+impl Log {
+    pub(super) fn new() -> Self {
+        Self(Mutex::default())
+    }
+
+    pub(super) fn push(&self, at: Instant, what: Happened) {
+        self.change(|inner| {
+            if inner.events.len() == KEPT {
+                inner.events.pop_front();
+            }
+            inner.events.push_back(PoolEvent { at, what });
+            inner.end += 1;
+        });
+    }
+
+    pub(super) fn close(&self) {
+        self.change(|inner| inner.closed = true);
+    }
+
+    pub(super) fn read(self: &Arc<Self>) -> Events {
+        let mut inner = self.inner();
+        inner.tickets += 1;
+        Events {
+            log: Arc::clone(self),
+            next: inner.end,
+            ticket: inner.tickets,
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Inner)) {
+        let mut inner = self.inner();
+        change(&mut inner);
+        let waiting = std::mem::take(&mut inner.waiting);
+        drop(inner);
+        for (_, waker) in waiting {
+            waker.wake();
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Events {
+    /// Returns the next event, or `None` when the pool has been dropped.
+    pub async fn next(&mut self) -> Option<PoolEvent> {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// Returns the next event, if there is one already.
+    pub fn try_next(&mut self) -> Option<PoolEvent> {
+        let log = Arc::clone(&self.log);
+        self.read(&log.inner())
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<PoolEvent>> {
+        let log = Arc::clone(&self.log);
+        let mut inner = log.inner();
+        if let Some(event) = self.read(&inner) {
+            return Poll::Ready(Some(event));
+        }
+        if inner.closed {
+            return Poll::Ready(None);
+        }
+        inner.waiting.retain(|(ticket, _)| *ticket != self.ticket);
+        inner.waiting.push((self.ticket, cx.waker().clone()));
+        Poll::Pending
+    }
+
+    fn read(&mut self, inner: &Inner) -> Option<PoolEvent> {
+        let first = inner.end - inner.events.len() as u64;
+        let oldest = inner.events.front()?;
+        if self.next < first {
+            let missed = first - self.next;
+            self.next = first;
+            return Some(PoolEvent {
+                at: oldest.at,
+                what: Happened::Missed(missed),
+            });
+        }
+        let event = inner.events.get((self.next - first) as usize)?.clone();
+        self.next += 1;
+        Some(event)
+    }
+}
+
+#[cfg(feature = "tower")]
+impl futures_core::Stream for Events {
+    type Item = PoolEvent;
+
+    fn poll_next(self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<PoolEvent>> {
+        self.get_mut().poll(cx)
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        let mut inner = self.log.inner();
+        let at = inner
+            .waiting
+            .iter()
+            .position(|(ticket, _)| *ticket == self.ticket);
+        let mine = at.map(|at| inner.waiting.swap_remove(at));
+        drop(inner);
+        // A waker's `Drop` is somebody else's code: without the lock.
+        drop(mine);
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
+    }
+}
+
+impl PoolEvent {
+    /// Returns when it happened.
+    pub fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// Returns what happened.
+    pub fn what(&self) -> &Happened {
+        &self.what
+    }
+
+    /// Returns the backend that it happened to, if it did to one.
+    pub fn backend(&self) -> Option<&str> {
+        match &self.what {
+            Happened::Joined { backend, .. }
+            | Happened::Left { backend }
+            | Happened::Changed { backend, .. } => Some(backend),
+            Happened::Panic { .. } | Happened::Missed(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for PoolEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.what {
+            Happened::Joined { backend, state } => write!(f, "{backend}: joined, {state}"),
+            Happened::Left { backend } => write!(f, "{backend}: left"),
+            Happened::Changed {
+                backend,
+                from,
+                to,
+                why,
+                until,
+            } => {
+                write!(f, "{backend}: {from} -> {to}")?;
+                if let Some(until) = until {
+                    let wait = until.saturating_duration_since(self.at);
+                    write!(f, " for {:.1} s", wait.as_secs_f64())?;
+                }
+                match why {
+                    Some(why) => write!(f, " ({why})"),
+                    None => Ok(()),
+                }
+            }
+            Happened::Panic { priority, on: true } => write!(f, "tier {priority}: panic"),
+            Happened::Panic {
+                priority,
+                on: false,
+            } => write!(f, "tier {priority}: no more panic"),
+            Happened::Missed(count) => write!(f, "{count} events were missed"),
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Who gets which part of the requests: tiers, degraded backends, panic, zones. A pure function of
+//! what is known of each member.
+//!
+//! # Algorithm
+//!
+//! Envoy's, in exact fractions where Envoy rounds to per cent. With an overprovisioning factor of f
+//! and h healthy and d degraded of a tier's n backends:
+//!
+//! ```text
+//! availability of the healthy  = min(1, f × h / n)      of the degraded = min(1, f × d / n)
+//! sum = min(1, all of them)
+//! ```
+//!
+//! The healthy parts of all tiers, in their order, and then the degraded parts, each take
+//! availability / sum of the requests, until nothing is left. If the sum is below 1, a tier with
+//! (h + d) / n below the panic threshold uses all of its backends. When all tiers do, each gets its
+//! share of all backends instead.
+//!
+//! # References
+//!
+//! Envoy, "Priority levels", "Degraded endpoints", "Panic threshold", "Zone aware routing".
+
+use std::collections::BTreeMap;
+
+use super::Rules;
+use super::status::{PoolStatus, TierStatus};
+use crate::backend::State;
+
+/// What is known of one member.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing<'a> {
+    pub(super) state: State,
+    pub(super) priority: u32,
+    pub(super) zone: Option<&'a str>,
+    pub(super) weight: u32,
+}
+
+/// Backends that a part of the requests goes to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Portion {
+    /// Places in the order of the members, ascending.
+    pub(super) places: Vec<u32>,
+    /// Of all requests; the shares of all portions add up to 1.
+    pub(super) share: f64,
+    /// Whether health is ignored.
+    pub(super) panic: bool,
+}
+
+/// The members of one priority, by what is thought of them.
+#[derive(Default)]
+struct Tier {
+    priority: u32,
+    healthy: Vec<u32>,
+    degraded: Vec<u32>,
+    out: Vec<u32>,
+    unchecked: Vec<u32>,
+    members: usize,
+}
+
+/// What of all requests goes to one tier.
+#[derive(Clone, Copy, Default)]
+struct Share {
+    healthy: f64,
+    degraded: f64,
+    panic: bool,
+}
+
+/// Below this a share is a rounding error.
+const NOTHING: f64 = 1e-9;
+
+/// Divides the requests over `count` members. Empty if nobody is eligible.
+pub(super) fn portions<'a>(
+    count: usize,
+    standing: impl Fn(usize) -> Standing<'a>,
+    rules: &'a Rules,
+) -> (Vec<Portion>, PoolStatus) {
+    let mut status = PoolStatus::default();
+    let mut tiers = Tier::all(count, &standing, &mut status);
+    // If nothing is known of anybody, that says nothing against them.
+    if tiers.iter().all(|tier| tier.known() == 0) {
+        for tier in &mut tiers {
+            tier.out = std::mem::take(&mut tier.unchecked);
+        }
+    }
+    let mut portions = Vec::new();
+    let mut add = |places: Vec<u32>, share: f64, panic| {
+        if share > NOTHING && !places.is_empty() {
+            portions.push(Portion {
+                places,
+                share,
+                panic,
+            });
+        }
+    };
+    for (tier, share) in tiers.iter().zip(shares(&tiers, rules)) {
+        if share.panic {
+            let mut all = [&tier.healthy[..], &tier.degraded, &tier.out].concat();
+            all.sort_unstable();
+            add(all, share.healthy, true);
+        } else {
+            let zones = Zones::of(tier, &standing, rules);
+            for (places, share) in [
+                (&tier.healthy, share.healthy),
+                (&tier.degraded, share.degraded),
+            ] {
+                match &zones {
+                    _ if share <= NOTHING => {}
+                    None => add(places.clone(), share, false),
+                    Some(zones) => {
+                        for (places, part) in zones.divide(places, &standing) {
+                            add(places, share * part, false);
+                        }
+                    }
+                }
+            }
+        }
+        status.tiers.push(TierStatus {
+            priority: tier.priority,
+            members: tier.members,
+            healthy: tier.healthy.len(),
+            degraded: tier.degraded.len(),
+            share: share.healthy + share.degraded,
+            panic: share.panic,
+        });
+    }
+    (portions, status)
+}
+
+impl Tier {
+    /// All tiers, the first first.
+    fn all<'a>(
+        count: usize,
+        standing: &impl Fn(usize) -> Standing<'a>,
+        status: &mut PoolStatus,
+    ) -> Vec<Self> {
+        let mut tiers: Vec<Self> = Vec::new();
+        let mut current = 0;
+        for place in 0..count {
+            let member = standing(place);
+            status.count(member.state);
+            if tiers
+                .get(current)
+                .is_none_or(|tier| tier.priority != member.priority)
+            {
+                let found = tiers
+                    .iter()
+                    .position(|tier| tier.priority == member.priority);
+                current = found.unwrap_or_else(|| {
+                    tiers.push(Self {
+                        priority: member.priority,
+                        ..Self::default()
+                    });
+                    tiers.len() - 1
+                });
+            }
+            let tier = &mut tiers[current];
+            tier.members += 1;
+            let group = match member.state {
+                State::Healthy | State::ForcedUp | State::Trial => &mut tier.healthy,
+                State::Degraded => &mut tier.degraded,
+                State::Unhealthy | State::Ejected => &mut tier.out,
+                State::Unchecked => &mut tier.unchecked,
+                State::Draining | State::ForcedDown | State::ZeroWeight => continue,
+            };
+            group.push(place as u32);
+        }
+        tiers.sort_by_key(|tier| tier.priority);
+        tiers
+    }
+
+    /// How many count for its health.
+    fn known(&self) -> usize {
+        self.healthy.len() + self.degraded.len() + self.out.len()
+    }
+
+    fn availability(&self, count: usize, factor: f64) -> f64 {
+        if count == 0 {
+            0.0
+        } else {
+            let part = count as f64 * factor / self.known() as f64;
+            // 1.4 times 5 / 7 is 1, whatever the processor makes of it.
+            if part > 1.0 - NOTHING { 1.0 } else { part }
+        }
+    }
+
+    fn is_below(&self, threshold: f64) -> bool {
+        let usable = self.healthy.len() + self.degraded.len();
+        (usable as f64) < threshold * self.known() as f64
+    }
+}
+
+fn shares(tiers: &[Tier], rules: &Rules) -> Vec<Share> {
+    let available = |count: fn(&Tier) -> usize| {
+        let availability =
+            move |tier: &Tier| tier.availability(count(tier), rules.overprovisioning);
+        tiers.iter().map(availability).collect::<Vec<f64>>()
+    };
+    let healthy = available(|tier| tier.healthy.len());
+    let degraded = available(|tier| tier.degraded.len());
+    let sum = healthy.iter().chain(&degraded).sum::<f64>().min(1.0);
+    let panic: Vec<bool> = tiers
+        .iter()
+        .map(|tier| sum < 1.0 && tier.is_below(rules.panic))
+        .collect();
+
+    let known: usize = tiers.iter().map(Tier::known).sum();
+    let in_panic = |tier: &Tier| tier.known() == 0 || tier.is_below(rules.panic);
+    if known > 0 && sum < 1.0 && tiers.iter().all(in_panic) {
+        let share = |tier: &Tier| Share {
+            healthy: tier.known() as f64 / known as f64,
+            degraded: 0.0,
+            panic: tier.known() > 0,
+        };
+        return tiers.iter().map(share).collect();
+    }
+
+    let mut left = 1.0f64;
+    let mut take = |availability: f64| {
+        let part = if sum > 0.0 { availability / sum } else { 0.0 };
+        let share = part.min(left);
+        left -= share;
+        // What rounding leaves is nothing.
+        if left < NOTHING {
+            left = 0.0;
+        }
+        share
+    };
+    let healthy: Vec<f64> = healthy.into_iter().map(&mut take).collect();
+    let degraded: Vec<f64> = degraded.into_iter().map(&mut take).collect();
+    healthy
+        .into_iter()
+        .zip(degraded)
+        .zip(panic)
+        .map(|((healthy, degraded), panic)| {
+            if panic {
+                Share {
+                    healthy: healthy + degraded,
+                    degraded: 0.0,
+                    panic,
+                }
+            } else {
+                Share {
+                    healthy,
+                    degraded,
+                    panic,
+                }
+            }
+        })
+        .collect()
+}
+
+/// What part of a tier's callers is in each zone.
+struct Zones<'a> {
+    local: &'a str,
+    callers: BTreeMap<&'a str, f64>,
+}
+
+impl<'a> Zones<'a> {
+    /// `None` if no zone is preferred.
+    fn of(
+        tier: &Tier,
+        standing: &impl Fn(usize) -> Standing<'a>,
+        rules: &'a Rules,
+    ) -> Option<Self> {
+        let local = rules.local_zone.as_deref()?;
+        let mut callers: BTreeMap<&str, f64> = BTreeMap::new();
+        if rules.callers.is_empty() {
+            let groups = [&tier.healthy, &tier.degraded, &tier.out, &tier.unchecked];
+            let members = groups.into_iter().flatten();
+            let zones = members.filter_map(|&place| standing(place as usize).zone);
+            callers.extend(zones.map(|zone| (zone, 1.0)));
+            callers.insert(local, 1.0);
+        } else {
+            let given = rules.callers.iter();
+            callers.extend(given.map(|(zone, &callers)| (&**zone, callers)));
+        }
+        let sum: f64 = callers.values().sum();
+        for callers in callers.values_mut() {
+            *callers /= sum;
+        }
+        Some(Self { local, callers })
+    }
+
+    /// Divides the requests of the local zone over the zones that these members are in. The parts
+    /// add up to 1.
+    fn divide(
+        &self,
+        places: &[u32],
+        standing: &impl Fn(usize) -> Standing<'a>,
+    ) -> Vec<(Vec<u32>, f64)> {
+        // Members without a zone are in one of their own, which nobody calls from.
+        let mut zones: BTreeMap<Option<&str>, (Vec<u32>, f64)> = BTreeMap::new();
+        let mut sum = 0.0;
+        for &place in places {
+            let member = standing(place as usize);
+            let (places, weight) = zones.entry(member.zone).or_default();
+            places.push(place);
+            *weight += f64::from(member.weight);
+            sum += f64::from(member.weight);
+        }
+        let callers = |zone: Option<&str>| {
+            let callers = zone.and_then(|zone| self.callers.get(zone));
+            callers.copied().unwrap_or(0.0)
+        };
+        let mut parts = Vec::new();
+        let mut spill = 1.0;
+        if let Some((places, weight)) = zones.remove(&Some(self.local)) {
+            let callers = callers(Some(self.local));
+            let capacity = weight / sum;
+            let part = if capacity >= callers - NOTHING {
+                1.0
+            } else {
+                capacity / callers
+            };
+            spill -= part;
+            parts.push((places, part));
+        }
+        let rest = |zone, weight: f64| (weight / sum - callers(zone)).max(0.0);
+        let total: f64 = zones.iter().map(|(zone, of)| rest(*zone, of.1)).sum();
+        let elsewhere: f64 = zones.values().map(|of| of.1).sum();
+        for (zone, (places, weight)) in zones {
+            // If no zone has anything left over, they share by what they have.
+            let part = if total > NOTHING {
+                rest(zone, weight) / total
+            } else {
+                weight / elsewhere
+            };
+            parts.push((places, spill * part));
+        }
+        parts
+    }
+}

@@ -1,0 +1,285 @@
+//! What the watcher of a pool's health may change.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::book::Book;
+use super::snapshot::Member;
+use crate::backend::{Condition, Ejected, Guard, Handle, Hold, Probed, State, Why};
+
+/// What a watcher wants of the pool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watching {
+    /// So many failures in a row raise an alarm.
+    pub(crate) in_a_row: Option<u32>,
+    pub(crate) gateway_in_a_row: Option<u32>,
+    /// Whether latencies are needed.
+    pub(crate) measured: bool,
+    /// Whether a newcomer has to pass a probe first.
+    pub(crate) gated: bool,
+    /// The most that may be ejected at once, as a share.
+    pub(crate) max_ejected: f64,
+}
+
+/// What a watcher has found out about a backend.
+#[derive(Clone, Debug)]
+pub(crate) enum Verdict {
+    /// Its traffic takes it out.
+    Eject {
+        until: Instant,
+        why: Arc<Why>,
+    },
+    /// One request may show that it is well.
+    Try,
+    /// It is well.
+    TakeBack,
+    Probed(Probed, Option<Arc<Why>>),
+    DegradedUntil(Option<Instant>),
+    /// It asks to be spared; in nanoseconds since the epoch.
+    RestrainedUntil(u64),
+}
+
+/// The book's part of it.
+#[derive(Debug, Default)]
+pub(super) struct Watched {
+    watching: Option<Watching>,
+    trials: u32,
+}
+
+impl Watched {
+    pub(super) fn is_on(&self) -> bool {
+        self.watching.is_some()
+    }
+
+    pub(super) fn measured(&self) -> bool {
+        self.watching.is_some_and(|watching| watching.measured)
+    }
+
+    /// How a newcomer begins.
+    pub(super) fn newcomers(&self) -> Probed {
+        match self.watching {
+            Some(Watching { gated: true, .. }) => Probed::Gated,
+            _ => Probed::Unknown,
+        }
+    }
+
+    /// A number for the next trial: none before it had the same. (But for 4 billion.)
+    pub(super) fn next_trial(&mut self) -> u32 {
+        self.trials = self.trials.wrapping_add(1);
+        self.trials
+    }
+}
+
+impl<T: Clone> Book<T> {
+    pub(super) fn watch(&mut self, watching: Watching) -> u64 {
+        let watcher = self
+            .alarms
+            .watch(watching.in_a_row, watching.gateway_in_a_row);
+        self.watched.watching = Some(watching);
+        for &slot in &*self.all_slots() {
+            let Some(member) = self.members.get(slot as usize) else {
+                continue;
+            };
+            member.live.record_for(&self.alarms, watching.measured);
+            // Who was trusted without a probe is not any more, and the other way round.
+            let probed = match member.condition.probed {
+                Probed::Unknown | Probed::Gated => self.watched.newcomers(),
+                known => known,
+            };
+            if probed != member.condition.probed {
+                self.rethink(slot, |condition| condition.probed = probed);
+            }
+        }
+        self.release_excess();
+        self.renew_if_changed();
+        watcher
+    }
+
+    pub(super) fn unwatch(&mut self, watcher: u64) {
+        if !self.alarms.is_watched_by(watcher) {
+            return;
+        }
+        self.watched.watching = None;
+        for &slot in &*self.all_slots() {
+            let Some(member) = self.members.get(slot as usize) else {
+                continue;
+            };
+            let known = &member.condition;
+            let nothing = known.probed == Probed::Unknown
+                && known.ejected.is_none()
+                && known.degraded_until.is_none();
+            if !nothing {
+                self.rethink(slot, |condition| {
+                    *condition = Condition {
+                        hold: condition.hold,
+                        ..Condition::new(condition.since)
+                    };
+                });
+            }
+        }
+        self.renew_if_changed();
+    }
+
+    pub(super) fn judge(&mut self, verdicts: Vec<(Handle, Verdict)>) -> Vec<bool> {
+        let verdicts = verdicts.into_iter();
+        let done = verdicts
+            .map(|(handle, verdict)| self.apply_verdict(handle, verdict))
+            .collect();
+        self.renew_if_changed();
+        done
+    }
+
+    fn apply_verdict(&mut self, handle: Handle, verdict: Verdict) -> bool {
+        let slot = handle.slot() as u32;
+        let Some(member) = self.members.get(handle.slot()) else {
+            return false;
+        };
+        if member.live.handle() != handle {
+            return false;
+        }
+        let (condition, state) = (&member.condition, member.state());
+        match verdict {
+            Verdict::Eject { until, why } => {
+                let again = condition
+                    .ejected
+                    .as_ref()
+                    .is_some_and(|ejected| ejected.trial);
+                let ejectable = state.is_in_use() && state != State::ForcedUp;
+                if !again && !(ejectable && self.has_room()) {
+                    return false;
+                }
+                self.rethink(slot, |condition| {
+                    condition.ejected = Some(Ejected {
+                        until,
+                        why,
+                        trial: false,
+                    });
+                });
+            }
+            Verdict::Try => {
+                if condition
+                    .ejected
+                    .as_ref()
+                    .is_none_or(|ejected| ejected.trial)
+                {
+                    return false;
+                }
+                self.rethink(slot, |condition| {
+                    if let Some(ejected) = &mut condition.ejected {
+                        ejected.trial = true;
+                    }
+                });
+            }
+            Verdict::TakeBack => {
+                if condition.ejected.is_none() {
+                    return false;
+                }
+                self.rethink(slot, |condition| condition.ejected = None);
+            }
+            Verdict::Probed(probed, why) => {
+                if condition.probed != probed || condition.probe_says != why {
+                    self.rethink(slot, |condition| {
+                        condition.probed = probed;
+                        condition.probe_says = why;
+                    });
+                }
+            }
+            Verdict::DegradedUntil(until) => {
+                if condition.degraded_until != until {
+                    self.rethink(slot, |condition| condition.degraded_until = until);
+                }
+            }
+            Verdict::RestrainedUntil(until) => return self.restrain(slot, until),
+        }
+        true
+    }
+
+    fn restrain(&mut self, slot: u32, until: u64) -> bool {
+        let Some(member) = self.members.get(slot as usize) else {
+            return false;
+        };
+        match member.live.gate().look() {
+            Guard::Trial { .. } => return false,
+            Guard::Restrained { until: already } if already >= until => return true,
+            _ => {}
+        }
+        member.live.gate().set(Guard::Restrained { until });
+        let known = !self.guarded.insert(slot);
+        // What was published says that somebody is guarded for as long: that will do.
+        if !(known && self.snapshot().is_guarded(slot as usize, until)) {
+            self.renew();
+        }
+        true
+    }
+
+    /// Changes what is known of a member, and sees to what follows.
+    fn rethink(&mut self, slot: u32, change: impl FnOnce(&mut Condition)) {
+        let Some(member) = self.members.get_mut(slot as usize) else {
+            return;
+        };
+        let before = member.state();
+        let condition = Arc::make_mut(&mut member.condition);
+        change(condition);
+        if condition.ejected.is_some() {
+            self.ejected.insert(slot);
+        } else {
+            self.ejected.remove(&slot);
+        }
+        self.transition(slot, before);
+        self.stale = true;
+    }
+
+    fn renew_if_changed(&mut self) {
+        if std::mem::take(&mut self.stale) {
+            self.renew();
+        }
+    }
+
+    /// Whether one more may be ejected.
+    fn has_room(&self) -> bool {
+        let (mut out, mut all) = (0, 0);
+        for member in self.free_members() {
+            all += 1;
+            out += usize::from(
+                member.condition.ejected.is_some() || member.condition.probed == Probed::Unhealthy,
+            );
+        }
+        out < self.most_ejected(all)
+    }
+
+    /// Of so many that no operator holds: at least one, never all.
+    fn most_ejected(&self, all: usize) -> usize {
+        let share = self
+            .watched
+            .watching
+            .map_or(0.0, |watching| watching.max_ejected);
+        // 0.3 of 10 is 3, whatever the processor makes of it.
+        let most = (share * all as f64 + 1e-9) as usize;
+        most.max(1).min(all.saturating_sub(1))
+    }
+
+    /// When members have left or are held, fewer may be ejected: those go back that are due first.
+    pub(super) fn release_excess(&mut self) {
+        if self.ejected.is_empty() {
+            return;
+        }
+        let (mut ejected, mut all) = (Vec::new(), 0);
+        for member in self.free_members() {
+            all += 1;
+            if let Some(ejection) = &member.condition.ejected {
+                ejected.push((!ejection.trial, ejection.until, member.live.handle().slot()));
+            }
+        }
+        let excess = ejected.len().saturating_sub(self.most_ejected(all));
+        ejected.sort_unstable();
+        for (.., slot) in ejected.into_iter().take(excess) {
+            self.rethink(slot as u32, |condition| condition.ejected = None);
+        }
+    }
+
+    fn free_members(&self) -> impl Iterator<Item = &Member<T>> {
+        self.all_members().filter(|member| {
+            member.condition.hold == Hold::None && member.state() != State::ZeroWeight
+        })
+    }
+}
