@@ -89,6 +89,14 @@ impl Completion {
         }
     }
 
+    /// Notes that the backend asks to be left alone for so long, as with HTTP's `Retry-After`.
+    pub fn retry_after(&mut self, after: Duration) {
+        let _ = after;
+    }
+
+    /// Notes that the backend says that it is degraded: it works, but others are to be preferred.
+    pub fn degraded(&mut self) {}
+
     /// Ends the request. Without a [`head`](Self::head) before, latency is measured up to now.
     #[inline]
     pub fn finish(mut self, outcome: Outcome) {
