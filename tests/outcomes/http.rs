@@ -1,5 +1,8 @@
 //! `HttpOutcomes`, the default.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use ::http::{HeaderName, Response, StatusCode};
 use evenkeel::backend::Outcome;
 use evenkeel::http::{Classify, HttpOutcomes, OnBodyEnd, Verdict};
@@ -80,10 +83,27 @@ async fn an_end_that_is_known_needs_not_be_asked_for() {
     let setup = setup();
     let told = response(200, &[], text().knowing());
     assert_eq!(setup.drop_after(1, told).await, Outcome::Success);
-    let empty = response(200, &[], Frames::new().knowing());
-    assert_eq!(setup.drop_after(0, empty).await, Outcome::Success);
-    let nothing = response(200, &[("content-length", "0")], Frames::new());
-    assert_eq!(setup.drop_after(0, nothing).await, Outcome::Success);
+    for empty in [
+        response(200, &[], Frames::new().knowing()),
+        response(200, &[("content-length", "0")], Frames::new()),
+    ] {
+        let setup = self::setup();
+        let _held = setup.open(empty).await;
+        assert_eq!(setup.ended(), [Outcome::Success]);
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_becomes_known_after_the_last_frame_is_one_when_the_body_is_dropped() {
+    let setup = setup();
+    let know = Arc::default();
+    let late = response(200, &[], text().knowing_when(&know));
+    let mut body = setup.open(late).await;
+    body.frame().await.unwrap().unwrap();
+    assert_eq!(setup.ended(), []);
+    know.store(true, Ordering::Relaxed);
+    drop(body);
+    assert_eq!(setup.ended(), [Outcome::Success]);
 }
 
 #[tokio::test]

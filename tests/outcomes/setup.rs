@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -30,14 +31,14 @@ pub(crate) struct Broke;
 #[derive(Debug)]
 pub(crate) struct Frames<E = Broke> {
     frames: VecDeque<Result<Frame<Bytes>, E>>,
-    knowing: bool,
+    knowing: Arc<AtomicBool>,
 }
 
 impl<E> Frames<E> {
     pub(crate) fn new() -> Self {
         Self {
             frames: VecDeque::new(),
-            knowing: false,
+            knowing: Arc::default(),
         }
     }
 
@@ -58,8 +59,13 @@ impl<E> Frames<E> {
         self
     }
 
-    pub(crate) fn knowing(mut self) -> Self {
-        self.knowing = true;
+    pub(crate) fn knowing(self) -> Self {
+        self.knowing_when(&Arc::new(true.into()))
+    }
+
+    /// It learns only with `know` that nothing follows.
+    pub(crate) fn knowing_when(mut self, know: &Arc<AtomicBool>) -> Self {
+        self.knowing = Arc::clone(know);
         self
     }
 }
@@ -76,7 +82,7 @@ impl<E: Unpin> Body for Frames<E> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.knowing && self.frames.is_empty()
+        self.knowing.load(Ordering::Relaxed) && self.frames.is_empty()
     }
 }
 
