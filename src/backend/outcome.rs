@@ -23,11 +23,11 @@ pub enum Failure {
     Connect,
     /// Time ran out.
     Timeout,
-    /// The response said so, as with HTTP's 500.
-    Response,
     /// The response says that what is behind it could not be reached, or is not available, as with
     /// HTTP's 502, 503 and 504, or gRPC's `UNAVAILABLE`.
     Gateway,
+    /// The response says that it failed, as with any other of HTTP's 500 to 599.
+    Response,
     /// The response began well and broke off.
     Body,
     /// Anything else: the service returned an error.
@@ -80,8 +80,8 @@ impl fmt::Display for Failure {
         f.write_str(match self {
             Self::Connect => "no connection",
             Self::Timeout => "timed out",
+            Self::Gateway => "the response reports that nobody is available",
             Self::Response => "the response reports a failure",
-            Self::Gateway => "the response reports that a service is not available",
             Self::Body => "the response broke off",
             Self::Other => "the service failed",
         })

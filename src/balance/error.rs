@@ -52,7 +52,8 @@ pub enum Error {
     Backend {
         /// Its id.
         backend: Arc<str>,
-        /// What kind of failure it was.
+        /// What kind of failure it was, by [`Track::error`](super::Track::error), or by
+        /// [`Failure::of`] if that does not blame the backend.
         failure: Failure,
         /// What it said.
         source: BoxError,
@@ -98,7 +99,7 @@ impl Error {
         }
     }
 
-    /// Returns what kind of failure it was, if a backend is to blame.
+    /// Returns what kind of failure it was, if a backend had a part in it.
     ///
     /// For [`Unavailable`](Error::Unavailable) it is [`Connect`](Failure::Connect) if any of those
     /// passed over failed: the request never left.

@@ -126,7 +126,11 @@ where
                     let completion = completion.take().expect("polled after it was ready");
                     return Poll::Ready(match result {
                         Ok(response) => Ok(this.track.track(response, completion)),
-                        Err(error) => Err(failed(error.into(), completion)),
+                        Err(error) => {
+                            let source = error.into();
+                            let outcome = this.track.error(&*source);
+                            Err(failed(source, outcome, completion))
+                        }
                     });
                 }
                 StateProj::Waiting { waiting } => {
@@ -146,10 +150,14 @@ where
     }
 }
 
-fn failed(source: BoxError, completion: Completion) -> Error {
-    let failure = Failure::of(&*source);
+fn failed(source: BoxError, outcome: Outcome, completion: Completion) -> Error {
+    let failure = match outcome {
+        Outcome::Failure(failure) => failure,
+        // The caller has no response, whoever is to blame.
+        _ => Failure::of(&*source),
+    };
     let backend = Arc::clone(completion.backend_id());
-    completion.finish(Outcome::Failure(failure));
+    completion.finish(outcome);
     Error::Backend {
         backend,
         failure,

@@ -1,4 +1,6 @@
-use crate::backend::{Completion, Outcome};
+use std::error::Error;
+
+use crate::backend::{Completion, Failure, Outcome};
 
 /// How long a request counts as in flight, and how it ended, given its response.
 ///
@@ -44,6 +46,14 @@ pub trait Track<Res> {
 
     /// Takes over a request whose response head has arrived.
     fn track(&self, response: Res, completion: Completion) -> Self::Response;
+
+    /// Says what an error means that the backend's service has returned instead of a response.
+    ///
+    /// Default: a failure of the kind that [`Failure::of`] finds. One for which the backend is not
+    /// to blame, as where the caller's own request broke, is [`Outcome::Cancelled`].
+    fn error(&self, error: &(dyn Error + 'static)) -> Outcome {
+        Outcome::Failure(Failure::of(error))
+    }
 }
 
 /// In flight until there is a response, which is a success.

@@ -1,13 +1,15 @@
+use std::error::Error as StdError;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
-use http::header::CONTENT_LENGTH;
-use http::{Response, StatusCode};
+use http::Response;
+use http::header::{CONTENT_LENGTH, HeaderMap};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use super::classify::{Classify, HttpOutcomes, Verdict};
 use crate::backend::{Completion, Failure, Outcome};
 use crate::balance::{Balance, Track};
 
@@ -22,6 +24,10 @@ use crate::balance::{Balance, Track};
 /// | any other, and the body is read to its end | success |
 /// | any other, and the body breaks off | failure |
 /// | any other, and the body is dropped early | cancelled: not the backend's fault |
+/// | the service returns an error | failure |
+///
+/// That is what [`HttpOutcomes`] says; [`classify`](Self::classify) sets another [`Classify`], such
+/// as [`GrpcOutcomes`](super::GrpcOutcomes).
 ///
 /// A response that switches protocols (101) has no body, and so ends at once; what goes on over the
 /// upgraded connection is not counted.
@@ -55,7 +61,8 @@ use crate::balance::{Balance, Track};
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 #[must_use]
-pub struct OnBodyEnd {
+pub struct OnBodyEnd<C = HttpOutcomes> {
+    classify: C,
     latency_to_end: bool,
 }
 
@@ -63,6 +70,16 @@ impl OnBodyEnd {
     /// The defaults.
     pub fn new() -> Self {
         Self::default()
+    }
+}
+
+impl<C> OnBodyEnd<C> {
+    /// Sets what counts as a failure. Default: [`HttpOutcomes`].
+    pub fn classify<C2: Classify>(self, classify: C2) -> OnBodyEnd<C2> {
+        OnBodyEnd {
+            classify,
+            latency_to_end: self.latency_to_end,
+        }
     }
 
     /// Measures latency to the end of the body instead of to the response head.
@@ -72,38 +89,71 @@ impl OnBodyEnd {
     }
 }
 
-impl<B: Body> Track<Response<B>> for OnBodyEnd {
-    type Response = Response<TrackedBody<B>>;
+impl<B, C> Track<Response<B>> for OnBodyEnd<C>
+where
+    B: Body,
+    C: Classify,
+{
+    type Response = Response<TrackedBody<B, C>>;
 
     fn track(&self, response: Response<B>, mut completion: Completion) -> Self::Response {
-        match outcome_of(response.status()) {
-            Outcome::Success if self.latency_to_end => {}
-            Outcome::Success => completion.head(),
-            outcome => completion.settle(outcome),
+        let (parts, body) = response.into_parts();
+        let head = Response::from_parts(parts, ());
+        let mut classify = self.classify.clone();
+        let verdict = classify.head(&head);
+        if classify.degraded(&head) {
+            completion.degraded();
         }
-        let length = content_length(&response);
-        response.map(|body| TrackedBody::new(body, length, completion))
+        match verdict {
+            Verdict::Final(outcome) => {
+                note_wait(&classify, head.headers(), outcome, &mut completion);
+                completion.settle(outcome);
+            }
+            Verdict::Good | Verdict::InTrailers if self.latency_to_end => {}
+            Verdict::Good | Verdict::InTrailers => completion.head(),
+        }
+        let left = match verdict {
+            Verdict::InTrailers => Left::Trailers,
+            Verdict::Good | Verdict::Final(_) => content_length(&head),
+        };
+        head.map(|()| TrackedBody::new(body, left, classify, completion))
+    }
+
+    fn error(&self, error: &(dyn StdError + 'static)) -> Outcome {
+        self.classify.error(error)
     }
 }
 
-fn outcome_of(status: StatusCode) -> Outcome {
-    if status.is_server_error() {
-        Outcome::Failure(Failure::Response)
-    } else if status == StatusCode::TOO_MANY_REQUESTS {
-        Outcome::Rejected
-    } else {
-        Outcome::Success
+/// Hands on for how long a backend that refused or is not available asks to be left alone.
+fn note_wait(
+    classify: &impl Classify,
+    headers: &HeaderMap,
+    outcome: Outcome,
+    completion: &mut Completion,
+) {
+    if let Outcome::Rejected | Outcome::Failure(Failure::Gateway) = outcome
+        && let Some(after) = classify.retry_after(headers)
+    {
+        completion.retry_after(after);
     }
 }
 
-fn content_length<B>(response: &Response<B>) -> Option<u64> {
-    response
-        .headers()
-        .get(CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
+/// What is still to come of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    /// It will say when it has ended.
+    Unknown,
+    /// What is left of what Content-Length promised. Who has read that much does not ask for the
+    /// end: hyper drops the body then.
+    Bytes(u64),
+    /// They tell the outcome, however long the body is.
+    Trailers,
+}
+
+fn content_length(head: &Response<()>) -> Left {
+    let value = head.headers().get(CONTENT_LENGTH);
+    let length = value.and_then(|value| value.to_str().ok()?.parse().ok());
+    length.map_or(Left::Unknown, Left::Bytes)
 }
 
 pin_project! {
@@ -111,41 +161,50 @@ pin_project! {
     ///
     /// Size hint and end of stream are those of the body inside.
     #[derive(Debug)]
-    pub struct TrackedBody<B>
+    pub struct TrackedBody<B, C = HttpOutcomes>
     where
         B: Body,
+        C: Classify,
     {
         #[pin]
         body: B,
         backend: Arc<str>,
-        // What is left of what Content-Length promised. Who has read that much does not ask for
-        // the end: hyper drops the body then.
-        left: Option<u64>,
+        left: Left,
+        classify: C,
         completion: Option<Completion>,
     }
 
-    impl<B: Body> PinnedDrop for TrackedBody<B> {
+    impl<B, C> PinnedDrop for TrackedBody<B, C>
+    where
+        B: Body,
+        C: Classify,
+    {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             // An end that is known needs not be asked for.
             if this.body.is_end_stream() {
-                finish(this.completion, Outcome::Success);
+                end(this.completion, *this.left, this.classify, None);
             }
         }
     }
 }
 
-impl<B: Body> TrackedBody<B> {
-    fn new(body: B, length: Option<u64>, completion: Completion) -> Self {
+impl<B, C> TrackedBody<B, C>
+where
+    B: Body,
+    C: Classify,
+{
+    fn new(body: B, left: Left, mut classify: C, completion: Completion) -> Self {
         let backend = Arc::clone(completion.backend_id());
         let mut completion = Some(completion);
-        if body.is_end_stream() || length == Some(0) {
-            finish(&mut completion, Outcome::Success);
+        if body.is_end_stream() || left == Left::Bytes(0) {
+            end(&mut completion, left, &mut classify, None);
         }
         Self {
             body,
             backend,
-            left: length,
+            left,
+            classify,
             completion,
         }
     }
@@ -161,13 +220,33 @@ impl<B: Body> TrackedBody<B> {
     }
 }
 
-fn finish(completion: &mut Option<Completion>, outcome: Outcome) {
-    if let Some(completion) = completion.take() {
-        completion.finish(outcome);
+/// The body has arrived whole.
+#[inline]
+fn end(
+    completion: &mut Option<Completion>,
+    left: Left,
+    classify: &mut impl Classify,
+    trailers: Option<&HeaderMap>,
+) {
+    let Some(mut completion) = completion.take() else {
+        return;
+    };
+    let mut outcome = Outcome::Success;
+    if left == Left::Trailers {
+        outcome = classify.end(trailers);
+        if let Some(trailers) = trailers {
+            note_wait(classify, trailers, outcome, &mut completion);
+        }
     }
+    completion.finish(outcome);
 }
 
-impl<B: Body> Body for TrackedBody<B> {
+impl<B, C> Body for TrackedBody<B, C>
+where
+    B: Body,
+    B::Error: 'static,
+    C: Classify,
+{
     type Data = B::Data;
     type Error = B::Error;
 
@@ -178,19 +257,25 @@ impl<B: Body> Body for TrackedBody<B> {
         let mut this = self.project();
         let frame = ready!(this.body.as_mut().poll_frame(cx));
         let ended = match &frame {
-            Some(Err(_)) => Some(Outcome::Failure(Failure::Body)),
+            Some(Err(error)) => {
+                if let Some(completion) = this.completion.take() {
+                    completion.finish(this.classify.body_error(error));
+                }
+                return Poll::Ready(frame);
+            }
             Some(Ok(frame)) => {
-                if let (Some(left), Some(data)) = (this.left.as_mut(), frame.data_ref()) {
+                if let (Left::Bytes(left), Some(data)) = (&mut *this.left, frame.data_ref()) {
                     *left = left.saturating_sub(data.remaining() as u64);
                 }
-                let last =
-                    frame.is_trailers() || this.body.is_end_stream() || *this.left == Some(0);
-                last.then_some(Outcome::Success)
+                let last = frame.is_trailers()
+                    || this.body.is_end_stream()
+                    || *this.left == Left::Bytes(0);
+                last.then(|| frame.trailers_ref())
             }
-            None => Some(Outcome::Success),
+            None => Some(None),
         };
-        if let Some(outcome) = ended {
-            finish(this.completion, outcome);
+        if let Some(trailers) = ended {
+            end(this.completion, *this.left, this.classify, trailers);
         }
         Poll::Ready(frame)
     }
@@ -208,7 +293,8 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
     /// Counts each request as in flight until its response body has ended; see [`OnBodyEnd`].
     ///
     /// For HTTP services as backends. Behind a [`BalanceLayer`](super::BalanceLayer) it is so
-    /// already.
+    /// already. For what counts as a failure to be set, `track` an
+    /// [`OnBodyEnd`](OnBodyEnd::classify) instead.
     #[must_use]
     pub fn count_to_body_end(self) -> Balance<T, Req, R, OnBodyEnd> {
         self.track(OnBodyEnd::new())

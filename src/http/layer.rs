@@ -6,7 +6,7 @@ use http::Request;
 use tower_layer::Layer;
 
 use super::via::HostFrom;
-use super::{Address, OnBodyEnd, Via};
+use super::{Address, Classify, HttpOutcomes, OnBodyEnd, Via};
 use crate::balance::{Balance, Shared, Waits, share, short_ways_in};
 use crate::picker::Picker;
 use crate::set::Pool;
@@ -29,7 +29,8 @@ use crate::set::Pool;
 /// });
 /// ```
 ///
-/// Every service that one layer makes shares the picker and its state. `B` is the request's body.
+/// Every service that one layer makes shares the picker and its state. `B` is the request's body,
+/// `C` says [what counts as a failure](Self::classify).
 ///
 /// # Examples
 ///
@@ -56,10 +57,11 @@ use crate::set::Pool;
 /// # }
 /// ```
 #[must_use]
-pub struct BalanceLayer<B> {
+pub struct BalanceLayer<B, C = HttpOutcomes> {
     shared: Arc<Shared<Address, Request<B>>>,
     host: HostFrom,
     waits: Waits,
+    track: OnBodyEnd<C>,
 }
 
 impl<B: 'static> BalanceLayer<B> {
@@ -69,18 +71,31 @@ impl<B: 'static> BalanceLayer<B> {
             shared: share(pool.into(), picker),
             host: HostFrom::default(),
             waits: Waits::default(),
+            track: OnBodyEnd::new(),
         }
     }
 
     short_ways_in!(Pool<Address>);
+}
 
+impl<B: 'static, C> BalanceLayer<B, C> {
     /// Replaces the picker for all services that this layer made, while requests run.
     pub fn set_picker(&self, picker: impl Picker<Request<B>> + 'static) {
         self.shared.set_picker(picker);
     }
 }
 
-impl<B> BalanceLayer<B> {
+impl<B, C> BalanceLayer<B, C> {
+    /// Sets what counts as a failure. Default: [`HttpOutcomes`].
+    pub fn classify<C2: Classify>(self, classify: C2) -> BalanceLayer<B, C2> {
+        BalanceLayer {
+            shared: self.shared,
+            host: self.host,
+            waits: self.waits,
+            track: self.track.classify(classify),
+        }
+    }
+
     /// Sets the `Host` header of each request to the address it goes to. Default: it is kept.
     pub fn host_from_backend(mut self) -> Self {
         self.host = HostFrom::Backend;
@@ -112,31 +127,32 @@ impl<B> BalanceLayer<B> {
     }
 }
 
-impl<B, C> Layer<C> for BalanceLayer<B> {
-    type Service = Balance<Address, Request<B>, Via<C>, OnBodyEnd>;
+impl<B, C: Clone, S> Layer<S> for BalanceLayer<B, C> {
+    type Service = Balance<Address, Request<B>, Via<S>, OnBodyEnd<C>>;
 
-    fn layer(&self, client: C) -> Self::Service {
+    fn layer(&self, client: S) -> Self::Service {
         let route = Via::new(client, self.host);
         Balance::with_parts(
             Arc::clone(&self.shared),
             route,
-            OnBodyEnd::new(),
+            self.track.clone(),
             self.waits,
         )
     }
 }
 
-impl<B> Clone for BalanceLayer<B> {
+impl<B, C: Clone> Clone for BalanceLayer<B, C> {
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
             host: self.host,
             waits: self.waits,
+            track: self.track.clone(),
         }
     }
 }
 
-impl<B> fmt::Debug for BalanceLayer<B> {
+impl<B, C> fmt::Debug for BalanceLayer<B, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BalanceLayer")
             .field("host", &self.host)

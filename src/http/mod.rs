@@ -1,5 +1,5 @@
 //! What only HTTP needs: addresses as backends behind one client, counting to the end of the
-//! body, and errors as responses.
+//! body, what counts as a failure, and errors as responses.
 //!
 //! Two ways in:
 //!
@@ -8,6 +8,23 @@
 //! * *Inbound*: a [`Balance`](crate::Balance) over in-process replicas, or over such a client, made
 //!   infallible by [`into_http_responses`](crate::Balance::into_http_responses), is a fallback
 //!   service for axum.
+//!
+//! # What counts as a failure
+//!
+//! [`HttpOutcomes`] by default, which goes by the status; [`GrpcOutcomes`]; what [`TowerHttp`] has
+//! of tower-http; or any [`Classify`]. Both [`BalanceLayer::classify`] and [`OnBodyEnd::classify`]
+//! take it:
+//!
+//! ```
+//! use evenkeel::http::{GrpcOutcomes, OnBodyEnd};
+//! use evenkeel::{Balance, Pool};
+//! # use tower::util::BoxCloneSyncService;
+//! # type Service = BoxCloneSyncService<http::Request<()>, http::Response<String>, std::io::Error>;
+//!
+//! let balance = Balance::least_requests(Pool::<Service>::new())
+//!     .track(OnBodyEnd::new().classify(GrpcOutcomes::new()));
+//! # let _: Balance<_, http::Request<()>, _, _> = balance;
+//! ```
 //!
 //! # TLS
 //!
@@ -21,6 +38,7 @@
 
 mod address;
 mod body;
+mod classify;
 mod cookie;
 pub mod key;
 mod layer;
@@ -31,6 +49,9 @@ mod via;
 
 pub use self::address::{Address, InvalidAddress};
 pub use self::body::{OnBodyEnd, TrackedBody};
+pub use self::classify::{
+    Classify, DegradedHeader, GrpcOutcomes, HttpOutcomes, TowerHttp, Verdict,
+};
 pub use self::layer::BalanceLayer;
 pub use self::responses::{
     HttpResponses, HttpResponsesFuture, HttpResponsesLayer, ResponseBody, error_of,

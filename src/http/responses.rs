@@ -145,7 +145,7 @@ impl<T, Req, R> Balance<T, Req, R, OnResponse> {
     }
 }
 
-impl<T, Req, R> Balance<T, Req, R, OnBodyEnd> {
+impl<T, Req, R, C> Balance<T, Req, R, OnBodyEnd<C>> {
     /// Turns errors into HTTP responses; see [`HttpResponses`].
     pub fn into_http_responses(self) -> HttpResponses<Self> {
         HttpResponses::new(self)

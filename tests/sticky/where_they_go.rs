@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use evenkeel::http::sticky::{OnGone, SessionCookie, Sticky};
+use evenkeel::http::{GrpcOutcomes, OnBodyEnd};
 use evenkeel::picker::NoBackend;
 use evenkeel::{Backend, Balance, Error, InvalidSetting, Pool};
 use http::Request;
@@ -22,6 +23,21 @@ async fn arrive(site: &Site) -> (String, String) {
         backend,
         cookie(&headers).expect("a new client is given a cookie"),
     )
+}
+
+#[tokio::test]
+async fn a_balance_with_any_classifier_can_be_sticky() {
+    let track = OnBodyEnd::new().classify(GrpcOutcomes::new());
+    let site = by_cookie().layer(Balance::round_robin(pool()).track(track));
+    let request = || Request::new(());
+    let response = site.clone().oneshot(request()).await.unwrap();
+    let home = response.body().backend().to_owned();
+
+    let mut again = request();
+    let cookie = cookie(response.headers()).unwrap().parse().unwrap();
+    again.headers_mut().insert("cookie", cookie);
+    let response = site.into_http_responses().oneshot(again).await.unwrap();
+    assert_eq!(response.body().get_ref().unwrap().backend(), home);
 }
 
 #[tokio::test]

@@ -154,15 +154,15 @@ impl Sticky {
     }
 }
 
-impl<T, B, R> Layer<Balance<T, Request<B>, R, OnBodyEnd>> for Sticky
+impl<T, B, R, C> Layer<Balance<T, Request<B>, R, OnBodyEnd<C>>> for Sticky
 where
     T: Value,
     B: 'static,
     R: Clone,
 {
-    type Service = StickyBalance<Attempts<T, Request<B>, R, OnBodyEnd>>;
+    type Service = StickyBalance<Attempts<T, Request<B>, R, OnBodyEnd<C>>>;
 
-    fn layer(&self, balance: Balance<T, Request<B>, R, OnBodyEnd>) -> Self::Service {
+    fn layer(&self, balance: Balance<T, Request<B>, R, OnBodyEnd<C>>) -> Self::Service {
         let tokens = match &self.by {
             By::Cookie(tokens, _) | By::Header(tokens, _) | By::Query(tokens, ..) => Some(tokens),
             By::Learned(_) => None,

@@ -16,7 +16,7 @@ use super::learned::Sessions;
 use super::tokens::Claim;
 use crate::backend::Handle;
 use crate::balance::{Attempt, Error};
-use crate::http::{HttpResponses, TrackedBody, cookie};
+use crate::http::{Classify, HttpResponses, TrackedBody, cookie};
 use crate::picker::NoBackend;
 use crate::picker::hash::Key;
 
@@ -99,7 +99,11 @@ impl State {
     }
 
     /// Tells the client, or takes note, that it belongs to the backend that has answered.
-    fn tell<B: Body>(&self, response: &mut Response<TrackedBody<B>>, from: Option<Handle>) {
+    fn tell<B, C>(&self, response: &mut Response<TrackedBody<B, C>>, from: Option<Handle>)
+    where
+        B: Body,
+        C: Classify,
+    {
         let backend = response.body().backend();
         // It may have left meanwhile.
         let Some((handle, backend)) = self.directory.by_id(backend) else {
@@ -137,12 +141,13 @@ impl State {
     }
 }
 
-impl<S, B, RB> Service<Request<B>> for StickyBalance<S>
+impl<S, B, RB, C> Service<Request<B>> for StickyBalance<S>
 where
-    S: Service<Attempt<Request<B>>, Response = Response<TrackedBody<RB>>, Error = Error>,
+    S: Service<Attempt<Request<B>>, Response = Response<TrackedBody<RB, C>>, Error = Error>,
     RB: Body,
+    C: Classify,
 {
-    type Response = Response<TrackedBody<RB>>;
+    type Response = Response<TrackedBody<RB, C>>;
     type Error = Error;
     type Future = StickyFuture<S::Future>;
 
@@ -199,12 +204,13 @@ pin_project! {
     }
 }
 
-impl<F, B> Future for StickyFuture<F>
+impl<F, B, C> Future for StickyFuture<F>
 where
-    F: Future<Output = Result<Response<TrackedBody<B>>, Error>>,
+    F: Future<Output = Result<Response<TrackedBody<B, C>>, Error>>,
     B: Body,
+    C: Classify,
 {
-    type Output = Result<Response<TrackedBody<B>>, Error>;
+    type Output = Result<Response<TrackedBody<B, C>>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();

@@ -1,0 +1,76 @@
+//! What errors of a service mean, by default and by choice.
+
+use std::error::Error as StdError;
+use std::io;
+
+use ::http::Response;
+use evenkeel::backend::{Failure, Outcome};
+use evenkeel::http::{Classify, GrpcOutcomes, HttpOutcomes, TowerHttp, Verdict};
+use tower_http::classify::ServerErrorsAsFailures;
+
+use crate::setup::{Setup, TIMEOUT};
+
+#[derive(Debug, thiserror::Error)]
+#[error("the upload broke off")]
+struct UploadBroke(#[source] io::Error);
+
+/// The caller is to blame for its own uploads.
+#[derive(Clone)]
+struct Uploads;
+
+impl Classify for Uploads {
+    fn head(&mut self, head: &Response<()>) -> Verdict {
+        HttpOutcomes::new().head(head)
+    }
+
+    fn error(&self, error: &(dyn StdError + 'static)) -> Outcome {
+        if error.is::<UploadBroke>() {
+            return Outcome::Cancelled;
+        }
+        Outcome::Failure(Failure::Timeout)
+    }
+}
+
+fn refused() -> io::Error {
+    io::ErrorKind::ConnectionRefused.into()
+}
+
+#[tokio::test]
+async fn by_default_an_error_is_a_failure_of_its_own_kind() {
+    let connect = Outcome::Failure(Failure::Connect);
+
+    let setup = Setup::new(HttpOutcomes::new());
+    assert_eq!(
+        setup.error(refused()).await.failure(),
+        Some(Failure::Connect)
+    );
+    assert_eq!(setup.ended(), [connect]);
+
+    let setup = Setup::new(GrpcOutcomes::new());
+    setup.error(refused()).await;
+    assert_eq!(setup.ended(), [connect]);
+
+    let setup = Setup::new(TowerHttp::new(ServerErrorsAsFailures::new()));
+    setup.error(refused()).await;
+    assert_eq!(setup.ended(), [connect]);
+}
+
+#[tokio::test]
+async fn an_error_that_is_the_callers_own_is_not_held_against_the_backend() {
+    let setup = Setup::new(Uploads);
+    let error = setup.error(UploadBroke(refused())).await;
+    assert_eq!(setup.ended(), [Outcome::Cancelled]);
+    // Whoever asked has an error all the same, and it says what can be known.
+    assert_eq!(error.backend(), Some("a"));
+    assert_eq!(error.failure(), Some(Failure::Connect));
+    let source = error.source().expect("what the service said");
+    assert!(source.is::<UploadBroke>());
+}
+
+#[tokio::test]
+async fn the_error_tells_the_kind_that_was_chosen() {
+    let setup = Setup::new(Uploads);
+    let error = setup.error(refused()).await;
+    assert_eq!(setup.ended(), [TIMEOUT]);
+    assert_eq!(error.failure(), Some(Failure::Timeout));
+}
