@@ -1,9 +1,9 @@
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::gate::{Trial, after};
-use super::live::Recording;
+use super::gate::after;
 use super::observation::Observer;
 use super::{Event, Live, Observation, Outcome};
 use crate::time::{now, since_epoch};
@@ -32,26 +32,27 @@ pub struct Completion {
     observer: Option<Arc<dyn Observer>>,
     /// In nanoseconds, if it is measured.
     since: u64,
-    /// Measured, and the head has not arrived.
-    waiting: bool,
-    recording: Recording,
-    /// Rare, so it is boxed.
-    trial: Option<Box<Trial>>,
+    /// The request is to show whether its backend is well again.
+    trial: Option<NonZeroU32>,
+    /// What is still to be told of it.
+    left: u8,
     outcome: Option<Outcome>,
 }
+
+/// Its latency is measured, and its head has not arrived. Beside the flags of [`Live`].
+const WAITING: u8 = 0x80;
 
 impl Completion {
     /// Counts the request in.
     #[inline]
-    pub(crate) fn begin(live: &Arc<Live>) -> Self {
-        let recording = live.enter();
+    pub(crate) fn begin(live: &Arc<Live>, trial: Option<NonZeroU32>) -> Self {
+        let left = live.enter();
         Self {
             live: Arc::clone(live),
             observer: None,
             since: 0,
-            waiting: false,
-            recording,
-            trial: None,
+            trial,
+            left,
             outcome: None,
         }
     }
@@ -59,14 +60,7 @@ impl Completion {
     /// Whether its latency should be measured, even if no picker wants to know: of one in four.
     #[inline]
     pub(crate) fn is_sample(&self) -> bool {
-        self.recording.latency && fastrand::u8(..) < 64
-    }
-
-    /// It is the request that shows whether its backend is well again.
-    #[inline]
-    pub(crate) fn on_trial(mut self, trial: Option<Box<Trial>>) -> Self {
-        self.trial = trial;
-        self
+        self.left & Live::MEASURED != 0 && fastrand::u8(..) < 64
     }
 
     /// Measures its latency, and tells `observer` of its steps.
@@ -74,7 +68,7 @@ impl Completion {
     pub(crate) fn watched(mut self, now: Instant, observer: Option<Arc<dyn Observer>>) -> Self {
         self.since = since_epoch(now);
         self.live.await_head(self.since);
-        self.waiting = true;
+        self.left |= WAITING;
         if let Some(observer) = &observer {
             tell(&**observer, &self.live, now, Event::Dispatched);
         }
@@ -98,8 +92,8 @@ impl Completion {
     #[inline]
     pub fn head(&mut self) {
         self.note_head(Outcome::Success);
-        if let Some(trial) = &self.trial {
-            trial.answered();
+        if let Some(trial) = self.trial {
+            self.live.gate().answered(trial);
         }
     }
 
@@ -136,20 +130,21 @@ impl Completion {
 
     #[inline]
     fn note_head(&mut self, outcome: Outcome) {
-        if std::mem::take(&mut self.waiting) {
+        if self.left & WAITING != 0 {
+            self.left &= !WAITING;
             note_head(&self.live, self.since, outcome, self.observer.as_deref());
         }
     }
 }
 
 impl Completion {
-    #[inline]
     fn record(&mut self, outcome: Outcome) {
-        if std::mem::take(&mut self.recording.outcome) {
+        if self.left & Live::RECORDED != 0 {
+            self.left &= !Live::RECORDED;
             self.live.note_outcome(outcome);
         }
         if let Some(trial) = self.trial.take() {
-            trial.end(outcome);
+            self.live.end_trial(trial, outcome);
         }
     }
 }
@@ -194,24 +189,26 @@ impl Drop for Completion {
     fn drop(&mut self) {
         // The count goes last, so that a picker never sees the room before it sees what the request
         // has shown.
-        let if_anything_panics = Leave(&self.live);
-        let outcome = self.outcome.unwrap_or(Outcome::Cancelled);
-        if self.recording.outcome {
-            self.live.note_outcome(outcome);
+        if self.left & (WAITING | Live::RECORDED) != 0
+            || self.observer.is_some()
+            || self.trial.is_some()
+        {
+            let if_the_observer_panics = Leave(&self.live);
+            let outcome = self.outcome.unwrap_or(Outcome::Cancelled);
+            if self.left & Live::RECORDED != 0 {
+                self.live.note_outcome(outcome);
+            }
+            if let Some(trial) = self.trial {
+                self.live.end_trial(trial, outcome);
+            }
+            let waiting = self.left & WAITING != 0;
+            if waiting || self.observer.is_some() {
+                let observer = self.observer.as_deref();
+                note_end(&self.live, self.since, waiting, outcome, observer);
+            }
+            std::mem::forget(if_the_observer_panics);
         }
-        if let Some(trial) = self.trial.take() {
-            trial.end(outcome);
-        }
-        if self.waiting || self.observer.is_some() {
-            note_end(
-                &self.live,
-                self.since,
-                self.waiting,
-                outcome,
-                self.observer.as_deref(),
-            );
-        }
-        drop(if_anything_panics);
+        self.live.leave();
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Condition {
     pub(crate) degraded_until: Option<Instant>,
     /// Since when it is in the state that follows from all of this.
     pub(crate) since: Instant,
+    /// How often its value was replaced, since values cannot be compared.
+    pub(crate) values: u32,
 }
 
 /// What an operator ordered.
@@ -109,6 +111,7 @@ impl Condition {
             ejected: None,
             degraded_until: None,
             since,
+            values: 0,
         }
     }
 

@@ -1,3 +1,4 @@
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ pub(crate) enum Guard {
         until: u64,
     },
     Trial {
-        epoch: u32,
+        epoch: NonZeroU32,
         phase: Phase,
     },
 }
@@ -52,11 +53,12 @@ pub(crate) enum Phase {
     Failed,
 }
 
-/// The right to be that request. Dropping it, without a word on how it ended, hands it back.
+/// The right to be that request, while it waits to be sent. Dropping it hands it back.
 #[derive(Debug)]
 pub(crate) struct Trial {
-    live: Arc<Live>,
-    epoch: u32,
+    /// `None` once it has been passed on.
+    live: Option<Arc<Live>>,
+    epoch: NonZeroU32,
 }
 
 const KIND: u32 = 62;
@@ -76,7 +78,38 @@ impl Gate {
         self.0.store(guard.word(), Ordering::Relaxed);
     }
 
-    fn step(&self, epoch: u32, from: Phase, to: Phase) -> bool {
+    /// Takes the trial, if nobody else has it. Whoever does has to end it, or to hand it back; a
+    /// trial of which neither happens has failed when its time is up.
+    pub(crate) fn take(&self, epoch: NonZeroU32) -> bool {
+        self.step(epoch, Phase::Free, Phase::Taken)
+    }
+
+    /// A good head has arrived.
+    pub(super) fn answered(&self, epoch: NonZeroU32) {
+        self.step(epoch, Phase::Taken, Phase::Answered);
+    }
+
+    /// The request is over. Returns whether that says anything.
+    pub(super) fn end(&self, epoch: NonZeroU32, outcome: Outcome) -> bool {
+        let end = |phase| {
+            self.step(epoch, Phase::Taken, phase) || self.step(epoch, Phase::Answered, phase)
+        };
+        match outcome {
+            Outcome::Success => end(Phase::Passed),
+            Outcome::Failure(_) => end(Phase::Failed),
+            Outcome::Rejected | Outcome::Cancelled => {
+                self.hand_back(epoch);
+                // Whoever read a good head and lost interest has seen enough.
+                self.step(epoch, Phase::Answered, Phase::Passed)
+            }
+        }
+    }
+
+    fn hand_back(&self, epoch: NonZeroU32) {
+        self.step(epoch, Phase::Taken, Phase::Free);
+    }
+
+    fn step(&self, epoch: NonZeroU32, from: Phase, to: Phase) -> bool {
         let word = |phase| Guard::Trial { epoch, phase }.word();
         let (from, to) = (word(from), word(to));
         let step = self
@@ -86,47 +119,26 @@ impl Gate {
     }
 }
 
+#[cfg(feature = "tower")]
 impl Trial {
-    /// Takes the trial, if there is one and nobody else has it.
-    pub(crate) fn take(live: &Arc<Live>, epoch: u32) -> Option<Box<Self>> {
-        let taken = live.gate().step(epoch, Phase::Free, Phase::Taken);
-        taken.then(|| {
-            Box::new(Self {
-                live: Arc::clone(live),
-                epoch,
-            })
-        })
-    }
-
-    /// A good head has arrived.
-    pub(crate) fn answered(&self) {
-        self.step(Phase::Taken, Phase::Answered);
-    }
-
-    pub(crate) fn end(self: Box<Self>, outcome: Outcome) {
-        let phase = match outcome {
-            Outcome::Success => Phase::Passed,
-            Outcome::Failure(_) => Phase::Failed,
-            // It is dropped.
-            Outcome::Rejected | Outcome::Cancelled => return,
-        };
-        if self.step(Phase::Taken, phase) || self.step(Phase::Answered, phase) {
-            self.live.trial_has_ended();
+    pub(crate) fn new(live: Arc<Live>, epoch: NonZeroU32) -> Self {
+        Self {
+            live: Some(live),
+            epoch,
         }
     }
 
-    fn step(&self, from: Phase, to: Phase) -> bool {
-        self.live.gate().step(self.epoch, from, to)
+    /// Passes it on.
+    pub(crate) fn into_epoch(mut self) -> NonZeroU32 {
+        self.live = None;
+        self.epoch
     }
 }
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        // Whoever read a good head and lost interest has seen enough.
-        if self.step(Phase::Answered, Phase::Passed) {
-            self.live.trial_has_ended();
-        } else {
-            self.step(Phase::Taken, Phase::Free);
+        if let Some(live) = &self.live {
+            live.gate().hand_back(self.epoch);
         }
     }
 }
@@ -137,7 +149,7 @@ impl Guard {
             Self::Open => (0, 0),
             Self::Ramping { since } => (1, since),
             Self::Restrained { until } => (2, until),
-            Self::Trial { epoch, phase } => (3, u64::from(epoch) << 8 | phase as u64),
+            Self::Trial { epoch, phase } => (3, u64::from(epoch.get()) << 8 | phase as u64),
         };
         kind << KIND | value & VALUE
     }
@@ -149,7 +161,7 @@ impl Guard {
             1 => Self::Ramping { since: value },
             2 => Self::Restrained { until: value },
             _ => Self::Trial {
-                epoch: (value >> 8) as u32,
+                epoch: NonZeroU32::new((value >> 8) as u32).unwrap_or(NonZeroU32::MIN),
                 phase: match value & 0xff {
                     0 => Phase::Free,
                     1 => Phase::Taken,

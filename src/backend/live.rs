@@ -1,9 +1,10 @@
+use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::drained::Waiters;
-use super::gate::Gate;
+use super::gate::{Gate, Guard};
 use super::latency::{Average, Waiting};
 use super::level::Place;
 use super::record::{Alarms, Record, Wants};
@@ -28,15 +29,20 @@ pub(crate) struct Live {
     handle: Handle,
     average: Average,
     waiting: Waiting,
-    gate: Gate,
     id: Arc<str>,
     latency: LatencySettings,
     place: OnceLock<Place>,
     total: OnceLock<Total>,
-    /// Boxed, since few ever have any.
-    waiters: OnceLock<Box<Waiters>>,
     /// Boxed, so that backends stay close together.
-    record: OnceLock<Box<Record>>,
+    aside: OnceLock<Box<Aside>>,
+}
+
+/// What not every backend has.
+#[derive(Debug)]
+struct Aside {
+    gate: Gate,
+    waiters: Waiters,
+    record: OnceLock<Record>,
 }
 
 const INDEXED: u32 = 1 << 31;
@@ -51,28 +57,48 @@ const STEPS: u32 = INDEXED | COUNTED | AWAITED;
 const FLAGS: u32 = STEPS | RECORDED | MEASURED;
 
 impl Live {
+    /// What [`enter`](Self::enter) says: the outcome is to be recorded, and the latency of some.
+    pub(super) const RECORDED: u8 = (RECORDED / MEASURED) as u8;
+    pub(super) const MEASURED: u8 = 1;
+
     pub(crate) fn new(id: Arc<str>, handle: Handle, latency: LatencySettings) -> Self {
         Self {
             in_flight: AtomicU32::new(0),
             handle,
             average: Average::new(),
             waiting: Waiting::new(),
-            gate: Gate::new(),
             id,
             latency,
             place: OnceLock::new(),
             total: OnceLock::new(),
-            waiters: OnceLock::new(),
-            record: OnceLock::new(),
+            aside: OnceLock::new(),
         }
     }
 
     pub(crate) fn gate(&self) -> &Gate {
-        &self.gate
+        &self.aside().gate
     }
 
+    /// What its gate says.
+    pub(crate) fn guard(&self) -> Guard {
+        self.aside
+            .get()
+            .map_or(Guard::Open, |aside| aside.gate.look())
+    }
+
+    #[inline]
     pub(crate) fn record(&self) -> Option<&Record> {
-        self.record.get().map(|record| &**record)
+        self.aside.get()?.record.get()
+    }
+
+    fn aside(&self) -> &Aside {
+        self.aside.get_or_init(|| {
+            Box::new(Aside {
+                gate: Gate::new(),
+                waiters: Waiters::default(),
+                record: OnceLock::new(),
+            })
+        })
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -113,8 +139,9 @@ impl Live {
     /// From now on the outcomes of requests are recorded, and the latencies of some if they are to
     /// be measured.
     pub(crate) fn record_for(&self, alarms: &Arc<Alarms>, measured: bool) {
-        self.record
-            .get_or_init(|| Box::new(Record::new(self.handle, Arc::clone(alarms))));
+        self.aside()
+            .record
+            .get_or_init(|| Record::new(self.handle, Arc::clone(alarms)));
         let flags = if measured {
             RECORDED | MEASURED
         } else {
@@ -143,15 +170,14 @@ impl Live {
 
     /// Returns whether no request is in flight. If not, wakes `waker` when the last has ended.
     pub(super) fn wait_until_idle(&self, ticket: u64, waker: &Waker) -> bool {
-        let waiters = self.waiters.get_or_init(Box::default);
-        waiters.insert(ticket, waker);
+        self.aside().waiters.insert(ticket, waker);
         // Either this sees that it has ended, or its end sees the flag.
         self.in_flight.fetch_or(AWAITED, Ordering::AcqRel) & !FLAGS == 0
     }
 
     pub(super) fn stop_waiting(&self, ticket: u64) {
-        if let Some(waiters) = self.waiters.get() {
-            waiters.remove(ticket);
+        if let Some(aside) = self.aside.get() {
+            aside.waiters.remove(ticket);
         }
     }
 
@@ -170,25 +196,15 @@ impl Live {
     }
 }
 
-/// What is to be recorded of a request.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Recording {
-    pub(super) outcome: bool,
-    pub(super) latency: bool,
-}
-
 /// The steps of one request; [`Completion`](super::Completion) pairs them.
 impl Live {
     #[inline]
-    pub(super) fn enter(&self) -> Recording {
+    pub(super) fn enter(&self) -> u8 {
         let before = self.in_flight.fetch_add(1, Ordering::Acquire);
         if before & STEPS != 0 {
             self.stepped(before, before & !FLAGS, Total::add);
         }
-        Recording {
-            outcome: before & RECORDED != 0,
-            latency: before & MEASURED != 0,
-        }
+        (before / MEASURED) as u8 & (Live::RECORDED | Live::MEASURED)
     }
 
     #[inline]
@@ -199,9 +215,9 @@ impl Live {
             self.stepped(before, count, Total::sub);
             if before & AWAITED != 0
                 && count == 0
-                && let Some(waiters) = self.waiters.get()
+                && let Some(aside) = self.aside.get()
             {
-                waiters.wake();
+                aside.waiters.wake();
             }
         }
     }
@@ -264,8 +280,9 @@ impl Live {
         }
     }
 
-    pub(super) fn trial_has_ended(&self) {
-        if let Some(record) = self.record() {
+    pub(super) fn end_trial(&self, epoch: NonZeroU32, outcome: Outcome) {
+        let tells = self.gate().end(epoch, outcome);
+        if let Some(record) = self.record().filter(|_| tells) {
             record.raise(Wants::TRIAL);
         }
     }

@@ -83,7 +83,7 @@ where
             }
             Poll::Pending => {
                 let keyed = cx.is_keyed() || bound.is_some();
-                Asked::pending(member, service, keyed, cx.take_trial())
+                Asked::pending(member, service, keyed, &mut cx)
             }
             Poll::Ready(Err(error)) => Asked::failed(entry, member, error.into(), &mut cx),
         };

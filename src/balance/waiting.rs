@@ -46,7 +46,7 @@ pub(super) struct Asked<S> {
 }
 
 enum AskedState<S> {
-    Pending(S, Option<Box<Trial>>),
+    Pending(S, Option<Trial>),
     Failed(BoxError),
 }
 
@@ -142,7 +142,7 @@ where
                 Some(bound) if bound.handle == handle => view.snapshot.bound(handle),
                 _ => view.find(&asked.live),
             };
-            member.is_some_and(|member| member.values == asked.values)
+            member.is_some_and(|member| member.condition.values == asked.values)
         };
         self.asked.retain(same);
         for at in 0..self.asked.len() {
@@ -157,15 +157,16 @@ where
                     let AskedState::Pending(service, trial) = state else {
                         continue;
                     };
+                    pick_cx.set_trial(trial.map(Trial::into_epoch));
                     let completion = view.entry_of(&live).begin(&live, &mut pick_cx);
-                    return Round::Ready(service, completion.on_trial(trial));
+                    return Round::Ready(service, completion);
                 }
                 Poll::Ready(Err(error)) => {
                     let entry = view.entry_of(&asked.live);
                     let before =
                         std::mem::replace(&mut asked.state, AskedState::Failed(error.into()));
                     if let AskedState::Pending(_, Some(trial)) = before {
-                        pick_cx.set_trial(trial);
+                        pick_cx.set_trial(Some(trial.into_epoch()));
                     }
                     fail(entry, &asked.live, &mut pick_cx);
                 }
@@ -271,7 +272,7 @@ where
             }
             Poll::Pending => {
                 let keyed = pick_cx.is_keyed();
-                Asked::pending(member, service, keyed, pick_cx.take_trial())
+                Asked::pending(member, service, keyed, pick_cx)
             }
             Poll::Ready(Err(error)) => Asked::failed(entry, member, error.into(), pick_cx),
         });
@@ -319,11 +320,14 @@ impl<S> Asked<S> {
         member: &Member<T>,
         service: S,
         keyed: bool,
-        trial: Option<Box<Trial>>,
+        cx: &mut picker::Context,
     ) -> Self {
+        // Handed back if nobody waits for it any more.
+        let trial = cx.take_trial();
+        let trial = trial.map(|epoch| Trial::new(Arc::clone(&member.live), epoch));
         Self {
             live: Arc::clone(&member.live),
-            values: member.values,
+            values: member.condition.values,
             keyed,
             state: AskedState::Pending(service, trial),
         }
@@ -340,7 +344,7 @@ impl<S> Asked<S> {
         fail(entry, &member.live, cx);
         Self {
             live: Arc::clone(&member.live),
-            values: member.values,
+            values: member.condition.values,
             keyed: false,
             state: AskedState::Failed(error),
         }

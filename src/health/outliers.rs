@@ -247,8 +247,7 @@ impl Outliers {
         time_is_up: bool,
     ) -> Option<(Handle, Verdict)> {
         let known = self.known.get(&handle)?;
-        let (Stage::Trial { .. }, Guard::Trial { phase, .. }) =
-            (known.stage, known.live.gate().look())
+        let (Stage::Trial { .. }, Guard::Trial { phase, .. }) = (known.stage, known.live.guard())
         else {
             // Held by an operator, say. Whatever it shows from now on counts.
             return time_is_up.then_some((handle, Verdict::TakeBack));

@@ -1,7 +1,7 @@
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Instant;
 
-use crate::backend::Trial;
 use crate::random::{below, mix};
 use crate::time::now;
 
@@ -28,8 +28,8 @@ pub struct Context {
     now: Option<Instant>,
     random: Option<fastrand::Rng>,
     keyed: bool,
-    /// The right to show that the picked backend is well again. Rare, so it is boxed.
-    trial: Option<Box<Trial>>,
+    /// Which trial of the picked backend this request is, if it is one.
+    trial: Option<NonZeroU32>,
 }
 
 impl Context {
@@ -45,12 +45,13 @@ impl Context {
         }
     }
 
-    pub(crate) fn set_trial(&mut self, trial: Box<Trial>) {
-        self.trial = Some(trial);
+    pub(crate) fn set_trial(&mut self, trial: Option<NonZeroU32>) {
+        self.trial = trial;
     }
 
+    /// Whoever takes it has to see to it that the trial ends.
     #[inline]
-    pub(crate) fn take_trial(&mut self) -> Option<Box<Trial>> {
+    pub(crate) fn take_trial(&mut self) -> Option<NonZeroU32> {
         self.trial.take()
     }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::{Context, Needs, NoBackend, Picker, Update};
-use crate::backend::{Completion, Guard, Handle, Live, Observation, Observer, Phase, Trial};
+use crate::backend::{Completion, Guard, Handle, Live, Observation, Observer};
 use crate::random::mix;
 use crate::set::{AllMembers, BackendSet, Guarded, List, Masked, Member, Scaled, Snapshot};
 use crate::time::since_epoch;
@@ -226,17 +226,14 @@ impl<T, Req: ?Sized> Entry<T, Req> {
         let Some(member) = self.list.member(rank) else {
             return true;
         };
-        match member.live.gate().look() {
+        match member.live.guard() {
             Guard::Open => true,
-            Guard::Trial { epoch, phase } => {
-                let trial = (phase == Phase::Free).then(|| Trial::take(&member.live, epoch));
-                match trial.flatten() {
-                    Some(trial) => {
-                        cx.set_trial(trial);
-                        true
-                    }
-                    None => false,
+            Guard::Trial { epoch, .. } => {
+                let taken = member.live.gate().take(epoch);
+                if taken {
+                    cx.set_trial(Some(epoch));
                 }
+                taken
             }
             guard => {
                 let share = guarded.share(guard, now);
@@ -262,7 +259,7 @@ impl<T, Req: ?Sized> Entry<T, Req> {
     /// Counts a request in at a backend.
     #[inline]
     pub(crate) fn begin(&self, live: &Arc<Live>, cx: &mut Context) -> Completion {
-        let completion = Completion::begin(live).on_trial(cx.take_trial());
+        let completion = Completion::begin(live, cx.take_trial());
         if self.watch || completion.is_sample() {
             completion.watched(cx.now(), self.observer.clone())
         } else {

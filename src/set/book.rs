@@ -383,7 +383,7 @@ impl<T: Clone> Book<T> {
         member.settings = wish.settings;
         if let Some(value) = value {
             let old = std::mem::replace(&mut member.value, value);
-            member.values += 1;
+            Arc::make_mut(&mut member.condition).values += 1;
             draft.replaced.push(Replaced::Value { _old: old });
         }
         self.transition(slot, before);
@@ -406,7 +406,6 @@ impl<T: Clone> Book<T> {
                 probed: self.watched.newcomers(),
                 ..Condition::new(at)
             }),
-            values: 0,
         };
         let live = Arc::clone(&member.live);
         let state = member.state();
@@ -541,7 +540,7 @@ impl<T: Clone> Drop for RepairOnPanic<'_, T> {
         );
         let free = (0..book.width).filter(|&slot| member(slot).is_none());
         let free = free.map(Reverse).collect();
-        let guarded = members().filter(|(_, member)| member.live.gate().look() != Guard::Open);
+        let guarded = members().filter(|(_, member)| member.live.guard() != Guard::Open);
         book.guarded = guarded.map(|(slot, _)| slot).collect();
         let ejected = members().filter(|(_, member)| member.condition.ejected.is_some());
         book.ejected = ejected.map(|(slot, _)| slot).collect();

@@ -25,7 +25,7 @@ pub(crate) struct List<T> {
     /// What part of all requests.
     pub(crate) share: f64,
     pub(super) panic: bool,
-    guarded: Option<Guarded>,
+    guarded: Option<Box<Guarded>>,
 }
 
 struct Slots {
@@ -90,7 +90,7 @@ impl<T> List<T> {
             .filter(|&&slot| self.rank_of(slot as usize).is_some());
         let guards: Vec<Guard> = mine
             .filter_map(|&slot| self.members.get(slot as usize))
-            .map(|member| member.live.gate().look())
+            .map(|member| member.live.guard())
             .filter(|&guard| guard != Guard::Open)
             .collect();
         let window = slow_start.map_or(0, SlowStart::window);
@@ -108,12 +108,13 @@ impl<T> List<T> {
             until = until.max(begin.saturating_add(window));
             oldest = oldest.min(begin);
         }
-        self.guarded = (!guards.is_empty()).then(|| Guarded {
+        let guarded = (!guards.is_empty()).then(|| Guarded {
             slow_start,
             until,
             oldest: (guards.len() == self.len && oldest < u64::MAX).then_some(oldest),
             over: AtomicBool::new(false),
         });
+        self.guarded = guarded.map(Box::new);
     }
 
     #[inline]
@@ -281,9 +282,9 @@ impl<T> BackendSet for Scaled<'_, T> {
             return 0;
         };
         let in_flight = member.live.in_flight();
-        match member.live.gate().look() {
+        match member.live.guard() {
             Guard::Ramping { .. } | Guard::Restrained { .. } if in_flight > 0 => {
-                let share = self.guarded.share(member.live.gate().look(), self.now);
+                let share = self.guarded.share(member.live.guard(), self.now);
                 (in_flight as f64 / share).ceil() as usize
             }
             _ => in_flight,

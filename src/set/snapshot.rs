@@ -19,10 +19,8 @@ pub(crate) struct Member<T> {
     pub(crate) live: Arc<Live>,
     pub(crate) value: T,
     pub(super) settings: Settings,
-    /// Replaced whenever it is another.
+    /// Another whenever anything in it is.
     pub(crate) condition: Arc<Condition>,
-    /// How often the value was replaced, since values cannot be compared.
-    pub(crate) values: u32,
 }
 
 /// What a pool published: immutable, but for the live parts that it leads to.
@@ -58,7 +56,6 @@ impl<T> Member<T> {
         Arc::ptr_eq(&self.live, &other.live)
             && self.settings == other.settings
             && Arc::ptr_eq(&self.condition, &other.condition)
-            && self.values == other.values
     }
 
     fn standing(&self) -> Standing<'_> {
@@ -72,7 +69,7 @@ impl<T> Member<T> {
 
     fn info(&self, now: Instant, eligible: bool, rules: &Rules) -> BackendInfo {
         let (condition, settings) = (&self.condition, &self.settings);
-        let share = share(self.live.gate().look(), rules.slow_start, since_epoch(now));
+        let share = share(self.live.guard(), rules.slow_start, since_epoch(now));
         BackendInfo {
             id: Arc::clone(self.live.shared_id()),
             handle: self.live.handle(),
@@ -100,7 +97,6 @@ impl<T: Clone> Clone for Member<T> {
             value: self.value.clone(),
             settings: self.settings.clone(),
             condition: Arc::clone(&self.condition),
-            values: self.values,
         }
     }
 }

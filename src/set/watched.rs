@@ -1,5 +1,6 @@
 //! What the watcher of a pool's health may change.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -64,9 +65,9 @@ impl Watched {
     }
 
     /// A number for the next trial: none before it had the same. (But for 4 billion.)
-    pub(super) fn next_trial(&mut self) -> u32 {
+    pub(super) fn next_trial(&mut self) -> NonZeroU32 {
         self.trials = self.trials.wrapping_add(1);
-        self.trials
+        NonZeroU32::new(self.trials).unwrap_or(NonZeroU32::MIN)
     }
 }
 
@@ -112,6 +113,7 @@ impl<T: Clone> Book<T> {
                 self.rethink(slot, |condition| {
                     *condition = Condition {
                         hold: condition.hold,
+                        values: condition.values,
                         ..Condition::new(condition.since)
                     };
                 });
@@ -198,7 +200,7 @@ impl<T: Clone> Book<T> {
         let Some(member) = self.members.get(slot as usize) else {
             return false;
         };
-        match member.live.gate().look() {
+        match member.live.guard() {
             Guard::Trial { .. } => return false,
             Guard::Restrained { until: already } if already >= until => return true,
             _ => {}
