@@ -147,7 +147,6 @@ impl Condition {
     pub(crate) fn until(&self, settings: &Settings) -> Option<Instant> {
         match self.state(settings) {
             State::Ejected => self.ejected.as_ref().map(|ejected| ejected.until),
-            State::Degraded if self.probed != Probed::Degraded => self.degraded_until,
             _ => None,
         }
     }

@@ -80,7 +80,7 @@ impl Gate {
 
     /// Takes the trial, if nobody else has it. Whoever does has to end it, or to hand it back; a
     /// trial of which neither happens has failed when its time is up.
-    pub(crate) fn take(&self, epoch: NonZeroU32) -> bool {
+    pub(super) fn take(&self, epoch: NonZeroU32) -> bool {
         self.step(epoch, Phase::Free, Phase::Taken)
     }
 

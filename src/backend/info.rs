@@ -35,9 +35,10 @@ pub struct BackendInfo {
 
 /// What is thought of a backend.
 ///
-/// Healthy, forced up and on trial are used first, degraded when those do not suffice. The others
-/// are not used, except that a pool [in panic](crate::set::Rules::panic_threshold) takes back
-/// what its health took out: [`BackendInfo::is_eligible`] tells.
+/// Healthy and forced up are used first, degraded when those do not suffice, and one on trial gets
+/// one request at a time. The others are not used, except that a pool
+/// [in panic](crate::set::Rules::panic_threshold) takes back what its health took out:
+/// [`BackendInfo::is_eligible`] tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {

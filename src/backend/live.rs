@@ -280,6 +280,16 @@ impl Live {
         }
     }
 
+    /// Takes the trial, if nobody else has it; see [`Gate::take`].
+    pub(crate) fn take_trial(&self, epoch: NonZeroU32) -> bool {
+        let taken = self.gate().take(epoch);
+        // From now on it has its time to answer.
+        if let Some(record) = self.record().filter(|_| taken) {
+            record.raise(Wants::TRIAL);
+        }
+        taken
+    }
+
     pub(super) fn end_trial(&self, epoch: NonZeroU32, outcome: Outcome) {
         let tells = self.gate().end(epoch, outcome);
         if let Some(record) = self.record().filter(|_| tells) {

@@ -229,7 +229,14 @@ impl Alarms {
     pub(crate) fn poll(&self, watcher: u64, cx: &mut Context<'_>) -> Poll<Word> {
         let mut inner = self.inner();
         let over = inner.closed || inner.watcher != watcher;
-        if over || inner.changed || !inner.raised.is_empty() {
+        if over {
+            // What there is to do is for whoever has taken over.
+            return Poll::Ready(Word {
+                over,
+                ..Word::default()
+            });
+        }
+        if inner.changed || !inner.raised.is_empty() {
             return Poll::Ready(Word {
                 raised: std::mem::take(&mut inner.raised),
                 changed: std::mem::take(&mut inner.changed),

@@ -13,7 +13,7 @@ use tower::BoxError;
 
 use super::probe::DynProbe;
 use super::{Answer, ProbeSettings, Target};
-use crate::backend::{Probed, Why};
+use crate::backend::{Handle, Probed, Why};
 
 /// Probes backends, each when it is due, not too many at once, and counts what they answer.
 ///
@@ -41,8 +41,10 @@ struct Answered {
 
 struct Check<T> {
     value: T,
+    handle: Handle,
     round: u64,
     probed: Probed,
+    why: Option<Arc<Why>>,
     /// In a row.
     successes: u32,
     failures: u32,
@@ -73,22 +75,38 @@ impl<T: Clone + Send + Sync + 'static> Checks<T> {
     }
 
     /// Takes note of who there is to probe, and what is known of those that it did not know.
-    pub(super) fn members(&mut self, members: HashMap<Arc<str>, (T, Probed)>, now: Instant) {
+    pub(super) fn members(
+        &mut self,
+        members: HashMap<Arc<str>, (T, Handle, Probed)>,
+        now: Instant,
+    ) {
         self.checks.retain(|id, _| members.contains_key(id));
-        for (id, (value, probed)) in members {
-            if let Some(check) = self.checks.get_mut(&id) {
+        for (id, (value, handle, probed)) in members {
+            let known = self.checks.get_mut(&id);
+            if let Some(check) = known.filter(|check| check.handle == handle) {
                 check.value = value;
                 continue;
             }
             let check = Check {
                 value,
+                handle,
                 round: 0,
                 probed,
+                why: None,
                 successes: 0,
                 failures: 0,
             };
             self.checks.insert(Arc::clone(&id), check);
             self.plan(id, now);
+        }
+    }
+
+    /// What is known of a backend, if it has answered.
+    pub(super) fn known(&self, id: &str) -> Option<(Probed, Option<Arc<Why>>)> {
+        let check = self.checks.get(id)?;
+        match check.probed {
+            Probed::Unknown | Probed::Gated => None,
+            probed => Some((probed, check.why.clone())),
         }
     }
 
@@ -199,7 +217,13 @@ impl<T: Clone + Send + Sync + 'static> Checks<T> {
             Probed::Unhealthy | Probed::Degraded => Some(Arc::new(Why::Probe(why))),
             _ => None,
         };
-        (probed != before).then_some(Finding { id, probed, why })
+        if probed == before {
+            return None;
+        }
+        if let Some(check) = self.checks.get_mut(&id) {
+            check.why.clone_from(&why);
+        }
+        Some(Finding { id, probed, why })
     }
 
     fn vary(&mut self, wait: Duration, first: bool) -> Duration {

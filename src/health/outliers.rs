@@ -219,12 +219,17 @@ impl Outliers {
             }
             Verdict::TakeBack => {
                 known.stage = Stage::In;
+                known.before = Recorded::of(&known.live);
                 if let Some(record) = known.live.record() {
                     record.forget_failures();
                 }
             }
             // The pool has taken it back by itself.
-            Verdict::Eject { .. } | Verdict::Try if !done => known.stage = Stage::In,
+            Verdict::Eject { .. } | Verdict::Try
+                if !done && matches!(known.stage, Stage::Trial { .. }) =>
+            {
+                known.stage = Stage::In;
+            }
             _ => {}
         }
     }
@@ -258,6 +263,15 @@ impl Outliers {
             // A long stream that began well, or nobody who tried.
             Phase::Answered | Phase::Free if time_is_up => Some((handle, Verdict::TakeBack)),
             Phase::Taken if time_is_up => Some(self.eject(handle, Why::TrialHangs, now)),
+            Phase::Taken => {
+                // From now on it has an interval to answer.
+                let until = now + self.rules.interval;
+                if let Some(known) = self.known.get_mut(&handle) {
+                    known.stage = Stage::Trial { until };
+                    self.due.insert((until, handle));
+                }
+                None
+            }
             _ => None,
         }
     }
@@ -315,7 +329,9 @@ impl Outliers {
         let mean = rates().sum::<f64>() / count;
         let variance = rates().map(|rate| (rate - mean).powi(2)).sum::<f64>() / count;
         let least = mean - factor * variance.sqrt();
-        let low = enough.iter().filter(|(_, of)| of.success_rate() < least);
+        let low = enough
+            .iter()
+            .filter(|(_, of)| of.success_rate() < least - 1e-9);
         low.map(|&&(handle, of)| Candidate {
             handle,
             badness: 1.0 - of.success_rate(),
@@ -365,7 +381,7 @@ impl Outliers {
             .max(limit.floor);
         for (handle, mean) in &means {
             if let Some(record) = self.known.get(handle).and_then(|known| known.live.record()) {
-                record.set_slow(Duration::from_nanos(*mean));
+                record.set_slow(Duration::from_nanos((*mean).min(median)));
             }
         }
         let slow = means

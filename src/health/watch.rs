@@ -53,6 +53,7 @@ impl<T: Value> Watch<T> {
             gateway_in_a_row: ejection.gateway_failures_in_a_row,
             measured: ejection.latency.is_some(),
             gated: gated && checks.is_some(),
+            probes: checks.is_some(),
             max_ejected: ejection.max_ejected,
         };
         let pools = pools.iter().map(|pool| {
@@ -106,6 +107,20 @@ impl<T: Value> Watch<T> {
         };
         if std::mem::take(&mut self.changed) {
             checks.members(members(&self.pools), now());
+            // Whoever joins a pool may be known from another.
+            for watched in &mut self.pools {
+                let Some(pool) = watched.pool.upgrade() else {
+                    continue;
+                };
+                for member in pool.snapshot().all() {
+                    if let Probed::Unknown | Probed::Gated = member.condition.probed
+                        && let Some((probed, why)) = checks.known(member.live.id())
+                    {
+                        let verdict = Verdict::Probed(probed, why);
+                        watched.verdicts.push((member.live.handle(), verdict));
+                    }
+                }
+            }
         }
         let busy = match checks.looks_at_traffic() {
             None => true,
@@ -131,11 +146,11 @@ impl<T: Value> Watched<T> {
     fn listen(&mut self, cx: &mut Context<'_>, changed: &mut bool, end: &mut Ended) -> bool {
         while let Poll::Ready(word) = self.alarms.poll(self.watcher, cx) {
             let Some(pool) = self.pool.upgrade() else {
-                *end = Ended::PoolDropped;
+                (*changed, *end) = (true, Ended::PoolDropped);
                 return false;
             };
             if word.over {
-                *end = Ended::Replaced;
+                (*changed, *end) = (true, Ended::Replaced);
                 return false;
             }
             if word.changed {
@@ -207,11 +222,12 @@ impl Traffic {
 }
 
 /// All backends of the pools by id, with what is known of them from probes.
-fn members<T: Value>(pools: &[Watched<T>]) -> HashMap<Arc<str>, (T, Probed)> {
+fn members<T: Value>(pools: &[Watched<T>]) -> HashMap<Arc<str>, (T, Handle, Probed)> {
     let mut members = HashMap::new();
     for pool in pools.iter().filter_map(|watched| watched.pool.upgrade()) {
         for member in pool.snapshot().all() {
-            let known = (member.value.clone(), member.condition.probed);
+            let handle = member.live.handle();
+            let known = (member.value.clone(), handle, member.condition.probed);
             let id = Arc::clone(member.live.shared_id());
             members.entry(id).or_insert(known);
         }

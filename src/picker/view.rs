@@ -179,25 +179,35 @@ impl<T, Req: ?Sized> Entry<T, Req> {
                 .map(|rank| set.unmasked(rank));
         };
         let mut set = set.clone();
-        let mut first = None;
+        // The first that was passed over, and was not on trial, and the first at all.
+        let (mut first, mut at_all) = (None, None);
         for _ in 0..MOST {
-            let rank = match (self.pick_one(&set, request, cx), first) {
+            let rank = match (self.pick_one(&set, request, cx), at_all) {
                 (Ok(rank), _) => rank,
-                (Err(_), Some(passed_over)) => return Ok(passed_over),
+                (Err(_), Some(_)) => break,
                 (Err(error), None) => return Err(error),
             };
             let original = set.unmasked(rank);
             if self.admits(original, guarded, now, request, cx) {
                 return Ok(original);
             }
-            first.get_or_insert(original);
+            at_all.get_or_insert(original);
+            if !self.is_on_trial(original) {
+                first.get_or_insert(original);
+            }
             set.mask(rank);
             cx.next_attempt();
             if set.is_empty() {
                 break;
             }
         }
-        first.ok_or(NoBackend::Declined { eligible: 0 })
+        let passed_over = first.or(at_all);
+        passed_over.ok_or(NoBackend::Declined { eligible: 0 })
+    }
+
+    fn is_on_trial(&self, rank: usize) -> bool {
+        let member = self.list.member(rank);
+        member.is_some_and(|member| matches!(member.live.guard(), Guard::Trial { .. }))
     }
 
     fn pick_one(
@@ -229,7 +239,7 @@ impl<T, Req: ?Sized> Entry<T, Req> {
         match member.live.guard() {
             Guard::Open => true,
             Guard::Trial { epoch, .. } => {
-                let taken = member.live.gate().take(epoch);
+                let taken = member.live.take_trial(epoch);
                 if taken {
                     cx.set_trial(Some(epoch));
                 }

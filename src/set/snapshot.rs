@@ -9,9 +9,9 @@ use super::slow_start::share;
 use super::status::PoolStatus;
 use super::tiers::{Standing, portions};
 use super::{BackendSet, Rules};
-#[cfg(feature = "tower")]
-use crate::backend::State;
-use crate::backend::{BackendInfo, Condition, Counts, Handle, Live, Record, Settings, Total};
+use crate::backend::{
+    BackendInfo, Condition, Counts, Handle, Live, Record, Settings, State, Total, Why,
+};
 use crate::time::since_epoch;
 
 /// One member, as the pool keeps it and as every snapshot shows it.
@@ -48,8 +48,15 @@ pub(super) struct Making<'a> {
 }
 
 impl<T> Member<T> {
-    pub(crate) fn state(&self) -> crate::backend::State {
+    pub(crate) fn state(&self) -> State {
         self.condition.state(&self.settings)
+    }
+
+    /// What the rest of the world can see of its condition.
+    pub(super) fn seen(&self) -> (State, Option<Arc<Why>>, Option<Instant>) {
+        let (condition, settings) = (&self.condition, &self.settings);
+        let why = condition.why(settings).cloned();
+        (self.state(), why, condition.until(settings))
     }
 
     pub(super) fn looks_like(&self, other: &Self) -> bool {

@@ -65,7 +65,7 @@ impl PoolStatus {
         position(state).map_or(0, |at| self.counts[at])
     }
 
-    /// Returns how many are used first: healthy, forced up, or on trial.
+    /// Returns how many are used first: healthy, or forced up.
     pub fn healthy(&self) -> usize {
         self.tiers.iter().map(|tier| tier.healthy).sum()
     }

@@ -44,6 +44,7 @@ pub(super) struct Portion {
     pub(super) share: f64,
     /// Whether health is ignored.
     pub(super) panic: bool,
+    priority: u32,
 }
 
 /// The members of one priority, by what is thought of them.
@@ -52,6 +53,8 @@ struct Tier {
     priority: u32,
     healthy: Vec<u32>,
     degraded: Vec<u32>,
+    /// They have no capacity before they have shown some.
+    trial: Vec<u32>,
     out: Vec<u32>,
     unchecked: Vec<u32>,
     members: usize,
@@ -83,20 +86,22 @@ pub(super) fn portions<'a>(
         }
     }
     let mut portions = Vec::new();
-    let mut add = |places: Vec<u32>, share: f64, panic| {
+    let mut add = |tier: &Tier, places: Vec<u32>, share: f64, panic| {
         if share > NOTHING && !places.is_empty() {
             portions.push(Portion {
                 places,
                 share,
                 panic,
+                priority: tier.priority,
             });
         }
     };
     for (tier, share) in tiers.iter().zip(shares(&tiers, rules)) {
         if share.panic {
-            let mut all = [&tier.healthy[..], &tier.degraded, &tier.out].concat();
+            let groups = [&tier.healthy[..], &tier.degraded, &tier.trial, &tier.out];
+            let mut all = groups.concat();
             all.sort_unstable();
-            add(all, share.healthy, true);
+            add(tier, all, share.healthy, true);
         } else {
             let zones = Zones::of(tier, &standing, rules);
             for (places, share) in [
@@ -105,10 +110,10 @@ pub(super) fn portions<'a>(
             ] {
                 match &zones {
                     _ if share <= NOTHING => {}
-                    None => add(places.clone(), share, false),
+                    None => add(tier, places.clone(), share, false),
                     Some(zones) => {
                         for (places, part) in zones.divide(places, &standing) {
-                            add(places, share * part, false);
+                            add(tier, places, share * part, false);
                         }
                     }
                 }
@@ -123,7 +128,39 @@ pub(super) fn portions<'a>(
             panic: share.panic,
         });
     }
+    admit_trials(&tiers, &mut portions);
     (portions, status)
+}
+
+/// Backends on trial join those of their own tier, or the first that get requests: a guard lets one
+/// request at a time through to them, and the others have somewhere else to go. If there is nobody
+/// else, they are asked. In panic there are no guards, and they are among the others already.
+fn admit_trials(tiers: &[Tier], portions: &mut Vec<Portion>) {
+    for tier in tiers.iter().filter(|tier| !tier.trial.is_empty()) {
+        let panics = |portion: &Portion| portion.panic && portion.priority == tier.priority;
+        if portions.iter().any(panics) {
+            continue;
+        }
+        if portions.is_empty() {
+            portions.push(Portion {
+                places: Vec::new(),
+                share: 1.0,
+                panic: false,
+                priority: tier.priority,
+            });
+        }
+        let mut calm = portions.iter_mut().filter(|portion| !portion.panic);
+        let first = calm.next();
+        let own = calm.find(|portion| portion.priority == tier.priority);
+        let portion = match first {
+            Some(first) if first.priority == tier.priority => Some(first),
+            first => own.or(first),
+        };
+        if let Some(portion) = portion {
+            portion.places.extend(&tier.trial);
+            portion.places.sort_unstable();
+        }
+    }
 }
 
 impl Tier {
@@ -156,7 +193,8 @@ impl Tier {
             let tier = &mut tiers[current];
             tier.members += 1;
             let group = match member.state {
-                State::Healthy | State::ForcedUp | State::Trial => &mut tier.healthy,
+                State::Healthy | State::ForcedUp => &mut tier.healthy,
+                State::Trial => &mut tier.trial,
                 State::Degraded => &mut tier.degraded,
                 State::Unhealthy | State::Ejected => &mut tier.out,
                 State::Unchecked => &mut tier.unchecked,
@@ -170,7 +208,8 @@ impl Tier {
 
     /// How many count for its health.
     fn known(&self) -> usize {
-        self.healthy.len() + self.degraded.len() + self.out.len()
+        let usable = self.healthy.len() + self.degraded.len();
+        usable + self.trial.len() + self.out.len()
     }
 
     fn availability(&self, count: usize, factor: f64) -> f64 {
@@ -265,7 +304,13 @@ impl<'a> Zones<'a> {
         let local = rules.local_zone.as_deref()?;
         let mut callers: BTreeMap<&str, f64> = BTreeMap::new();
         if rules.callers.is_empty() {
-            let groups = [&tier.healthy, &tier.degraded, &tier.out, &tier.unchecked];
+            let groups = [
+                &tier.healthy,
+                &tier.degraded,
+                &tier.trial,
+                &tier.out,
+                &tier.unchecked,
+            ];
             let members = groups.into_iter().flatten();
             let zones = members.filter_map(|&place| standing(place as usize).zone);
             callers.extend(zones.map(|zone| (zone, 1.0)));

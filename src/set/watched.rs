@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::book::Book;
+use super::slow_start::SlowStart;
 use super::snapshot::Member;
 use crate::backend::{Condition, Ejected, Guard, Handle, Hold, Probed, State, Why};
 
@@ -18,6 +19,8 @@ pub(crate) struct Watching {
     pub(crate) measured: bool,
     /// Whether a newcomer has to pass a probe first.
     pub(crate) gated: bool,
+    /// Whether anybody is probed.
+    pub(crate) probes: bool,
     /// The most that may be ejected at once, as a share.
     pub(crate) max_ejected: f64,
 }
@@ -85,10 +88,14 @@ impl<T: Clone> Book<T> {
             // Who was trusted without a probe is not any more, and the other way round.
             let probed = match member.condition.probed {
                 Probed::Unknown | Probed::Gated => self.watched.newcomers(),
-                known => known,
+                known if watching.probes => known,
+                _ => Probed::Unknown,
             };
             if probed != member.condition.probed {
-                self.rethink(slot, |condition| condition.probed = probed);
+                self.rethink(slot, |condition| {
+                    condition.probed = probed;
+                    condition.probe_says = None;
+                });
             }
         }
         self.release_excess();
@@ -208,7 +215,9 @@ impl<T: Clone> Book<T> {
         member.live.gate().set(Guard::Restrained { until });
         let known = !self.guarded.insert(slot);
         // What was published says that somebody is guarded for as long: that will do.
-        if !(known && self.snapshot().is_guarded(slot as usize, until)) {
+        let window = self.rules.slow_start.map_or(0, SlowStart::window);
+        let end = until.saturating_add(window);
+        if !(known && self.snapshot().is_guarded(slot as usize, end)) {
             self.renew();
         }
         true
@@ -220,15 +229,16 @@ impl<T: Clone> Book<T> {
             return;
         };
         let before = member.state();
-        let condition = Arc::make_mut(&mut member.condition);
-        change(condition);
-        if condition.ejected.is_some() {
+        let seen = member.seen();
+        change(Arc::make_mut(&mut member.condition));
+        // What nobody can see, such as the first success of one that is trusted, is not published.
+        self.stale |= member.seen() != seen;
+        if member.condition.ejected.is_some() {
             self.ejected.insert(slot);
         } else {
             self.ejected.remove(&slot);
         }
         self.transition(slot, before);
-        self.stale = true;
     }
 
     fn renew_if_changed(&mut self) {
