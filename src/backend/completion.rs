@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::gate::after;
+use super::notes::Notes;
 use super::observation::Observer;
 use super::{Event, Live, Observation, Outcome};
 use crate::time::{now, since_epoch};
@@ -32,49 +33,45 @@ pub struct Completion {
     observer: Option<Arc<dyn Observer>>,
     /// In nanoseconds, if it is measured.
     since: u64,
-    /// The request is to show whether its backend is well again.
-    trial: Option<NonZeroU32>,
-    /// What is still to be told of it.
-    left: u8,
-    outcome: Option<Outcome>,
+    notes: Notes,
 }
 
-/// Its latency is measured, and its head has not arrived. Beside the flags of [`Live`].
-const WAITING: u8 = 0x80;
-
 impl Completion {
-    /// Counts the request in.
+    /// Counts a request in at a backend. It is a trial of it, perhaps; with a time, its latency is
+    /// measured, and `observer` is told of its steps.
+    ///
+    /// Put together from single values at its very end, so that they stay in registers.
     #[inline]
-    pub(crate) fn begin(live: &Arc<Live>, trial: Option<NonZeroU32>) -> Self {
-        let left = live.enter();
+    pub(crate) fn begin(
+        live: &Arc<Live>,
+        trial: Option<NonZeroU32>,
+        watch: Option<Instant>,
+        observer: Option<&Arc<dyn Observer>>,
+    ) -> Self {
+        let mut notes = live.enter();
+        if let Some(trial) = trial {
+            notes.set_trial(trial);
+        }
+        let mut since = 0;
+        let mut told = None;
+        // A quarter of the requests will do to find out who is slow.
+        let is_sample = || notes.any(Notes::MEASURED) && fastrand::u8(..) < 64;
+        if let Some(at) = watch.or_else(|| is_sample().then(now)) {
+            since = since_epoch(at);
+            live.await_head(since);
+            notes.set(Notes::WAITING);
+            if let Some(observer) = observer {
+                dispatched(live, &**observer, at);
+                notes.set(Notes::OBSERVED);
+                told = Some(Arc::clone(observer));
+            }
+        }
         Self {
             live: Arc::clone(live),
-            observer: None,
-            since: 0,
-            trial,
-            left,
-            outcome: None,
+            observer: told,
+            since,
+            notes,
         }
-    }
-
-    /// Whether its latency should be measured, even if no picker wants to know: of one in four.
-    #[inline]
-    pub(crate) fn is_sample(&self) -> bool {
-        self.left & Live::MEASURED != 0 && fastrand::u8(..) < 64
-    }
-
-    /// Measures its latency, and tells `observer` of its steps.
-    #[inline]
-    pub(crate) fn watched(mut self, now: Instant, observer: Option<Arc<dyn Observer>>) -> Self {
-        self.since = since_epoch(now);
-        self.live.await_head(self.since);
-        self.left |= WAITING;
-        if let Some(observer) = &observer {
-            tell(&**observer, &self.live, now, Event::Dispatched);
-        }
-        // Only now: if the observer panics there, it is not asked again while that unwinds.
-        self.observer = observer;
-        self
     }
 
     /// Returns the id of the backend.
@@ -91,26 +88,35 @@ impl Completion {
     /// The outcome is known when the response has ended.
     #[inline]
     pub fn head(&mut self) {
-        self.note_head(Outcome::Success);
-        if let Some(trial) = self.trial {
-            self.live.gate().answered(trial);
+        if self.notes.any(Notes::WAITING | Notes::TRIAL) {
+            self.note_head(Outcome::Success);
+            if let Some(trial) = self.notes.trial() {
+                self.live.gate().answered(trial);
+            }
         }
     }
 
     /// Notes that the response head has arrived and that its outcome is final: later ones are
     /// ignored. The request stays in flight until this is finished or dropped.
     pub fn settle(&mut self, outcome: Outcome) {
-        if self.outcome.is_none() {
-            self.outcome = Some(outcome);
+        if self.notes.outcome().is_none() {
+            self.notes.settle(outcome);
             self.note_head(outcome);
-            self.record(outcome);
+            if self.notes.take(Notes::RECORDED) {
+                self.live.note_outcome(outcome);
+            }
+            let trial = self.notes.trial();
+            self.notes.take(Notes::TRIAL);
+            if let Some(trial) = trial {
+                self.live.end_trial(trial, outcome);
+            }
         }
     }
 
     /// Notes that the backend asks to be spared for so long, as with HTTP's `Retry-After`.
     ///
     /// While its health is [watched](crate::health), it gets a small share of the requests for that
-    /// time, if this is [rejected](Outcome::Rejected).
+    /// time, up to 300 s.
     pub fn retry_after(&mut self, wait: Duration) {
         self.live.retry_at(after(since_epoch(now()), wait));
     }
@@ -125,26 +131,13 @@ impl Completion {
     /// Ends the request. Without a [`head`](Self::head) before, latency is measured up to now.
     #[inline]
     pub fn finish(mut self, outcome: Outcome) {
-        self.outcome.get_or_insert(outcome);
+        self.notes.settle(outcome);
     }
 
     #[inline]
     fn note_head(&mut self, outcome: Outcome) {
-        if self.left & WAITING != 0 {
-            self.left &= !WAITING;
+        if self.notes.take(Notes::WAITING) {
             note_head(&self.live, self.since, outcome, self.observer.as_deref());
-        }
-    }
-}
-
-impl Completion {
-    fn record(&mut self, outcome: Outcome) {
-        if self.left & Live::RECORDED != 0 {
-            self.left &= !Live::RECORDED;
-            self.live.note_outcome(outcome);
-        }
-        if let Some(trial) = self.trial.take() {
-            self.live.end_trial(trial, outcome);
         }
     }
 }
@@ -179,6 +172,24 @@ fn note_end(
     }
 }
 
+/// Counts the request back if the observer panics, who is not asked again.
+#[inline(never)]
+fn dispatched(live: &Live, observer: &dyn Observer, at: Instant) {
+    struct Undo<'a>(&'a Live, u64);
+
+    impl Drop for Undo<'_> {
+        fn drop(&mut self) {
+            let now = since_epoch(now());
+            self.0.end_await(self.1, Outcome::Cancelled, now);
+            self.0.leave();
+        }
+    }
+
+    let undo = Undo(live, since_epoch(at));
+    tell(observer, live, at, Event::Dispatched);
+    std::mem::forget(undo);
+}
+
 #[inline(never)]
 fn tell(observer: &dyn Observer, live: &Live, at: Instant, event: Event) {
     observer.observe(live.handle(), &Observation::new(at, event));
@@ -189,20 +200,17 @@ impl Drop for Completion {
     fn drop(&mut self) {
         // The count goes last, so that a picker never sees the room before it sees what the request
         // has shown.
-        if self.left & (WAITING | Live::RECORDED) != 0
-            || self.observer.is_some()
-            || self.trial.is_some()
-        {
+        if self.notes.any(Notes::END) {
             let if_the_observer_panics = Leave(&self.live);
-            let outcome = self.outcome.unwrap_or(Outcome::Cancelled);
-            if self.left & Live::RECORDED != 0 {
+            let outcome = self.notes.outcome().unwrap_or(Outcome::Cancelled);
+            if self.notes.any(Notes::RECORDED) {
                 self.live.note_outcome(outcome);
             }
-            if let Some(trial) = self.trial {
+            if let Some(trial) = self.notes.trial() {
                 self.live.end_trial(trial, outcome);
             }
-            let waiting = self.left & WAITING != 0;
-            if waiting || self.observer.is_some() {
+            if self.notes.any(Notes::WAITING | Notes::OBSERVED) {
+                let waiting = self.notes.any(Notes::WAITING);
                 let observer = self.observer.as_deref();
                 note_end(&self.live, self.since, waiting, outcome, observer);
             }
@@ -225,7 +233,7 @@ impl fmt::Debug for Completion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Completion")
             .field("backend", &self.backend())
-            .field("outcome", &self.outcome)
+            .field("outcome", &self.notes.outcome())
             .finish_non_exhaustive()
     }
 }

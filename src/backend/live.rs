@@ -7,6 +7,7 @@ use super::drained::Waiters;
 use super::gate::{Gate, Guard};
 use super::latency::{Average, Waiting};
 use super::level::Place;
+use super::notes::Notes;
 use super::record::{Alarms, Record, Wants};
 use super::{Handle, LatencySettings, Outcome, Total};
 use crate::sync::{AtomicU32, Ordering};
@@ -57,10 +58,6 @@ const STEPS: u32 = INDEXED | COUNTED | AWAITED;
 const FLAGS: u32 = STEPS | RECORDED | MEASURED;
 
 impl Live {
-    /// What [`enter`](Self::enter) says: the outcome is to be recorded, and the latency of some.
-    pub(super) const RECORDED: u8 = (RECORDED / MEASURED) as u8;
-    pub(super) const MEASURED: u8 = 1;
-
     pub(crate) fn new(id: Arc<str>, handle: Handle, latency: LatencySettings) -> Self {
         Self {
             in_flight: AtomicU32::new(0),
@@ -199,12 +196,13 @@ impl Live {
 /// The steps of one request; [`Completion`](super::Completion) pairs them.
 impl Live {
     #[inline]
-    pub(super) fn enter(&self) -> u8 {
+    pub(super) fn enter(&self) -> Notes {
         let before = self.in_flight.fetch_add(1, Ordering::Acquire);
         if before & STEPS != 0 {
             self.stepped(before, before & !FLAGS, Total::add);
         }
-        (before / MEASURED) as u8 & (Live::RECORDED | Live::MEASURED)
+        let flag = |given: u32, note: u64| if before & given == 0 { 0 } else { note };
+        Notes::new(flag(RECORDED, Notes::RECORDED) | flag(MEASURED, Notes::MEASURED))
     }
 
     #[inline]
@@ -271,6 +269,7 @@ impl Live {
     pub(super) fn retry_at(&self, time: u64) {
         if let Some(record) = self.record() {
             record.retry_at(time);
+            record.raise(Wants::REJECTED);
         }
     }
 

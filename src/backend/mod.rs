@@ -16,6 +16,7 @@ mod level;
 mod live;
 #[cfg(all(test, evenkeel_loom))]
 mod loom_tests;
+mod notes;
 mod observation;
 mod outcome;
 mod record;

@@ -52,6 +52,8 @@ impl Context {
     /// Whoever takes it has to see to it that the trial ends.
     #[inline]
     pub(crate) fn take_trial(&mut self) -> Option<NonZeroU32> {
+        // Looks before it writes: there hardly ever is one.
+        self.trial?;
         self.trial.take()
     }
 

@@ -12,6 +12,8 @@ pub(crate) struct View<T, Req: ?Sized> {
     /// The usual case is that there is one list.
     first: Entry<T, Req>,
     others: Box<[Entry<T, Req>]>,
+    /// It is, somebody is on it, and takes what is picked for it.
+    plain: bool,
     /// Which of the pickers that were set it comes from.
     epoch: u64,
 }
@@ -35,8 +37,11 @@ impl<T, Req: ?Sized + 'static> View<T, Req> {
         let first = Entry::new(&snapshot, first, picker);
         // Each from the first, with which it shares what depends on the members only.
         let others = lists.map(|list| Entry::new(&snapshot, list, Arc::clone(&first.picker)));
+        let others: Box<[_]> = others.collect();
+        let plain = others.is_empty() && !first.list.is_empty() && first.list.guarded().is_none();
         Self {
-            others: others.collect(),
+            others,
+            plain,
             first,
             snapshot,
             epoch,
@@ -61,10 +66,27 @@ impl<T, Req: ?Sized> View<T, Req> {
         request: &Req,
         cx: &mut Context,
     ) -> Result<(&Entry<T, Req>, &Member<T>), NoBackend> {
-        let entry = if self.others.is_empty() {
-            &self.first
-        } else {
-            self.entry(self.draw(request, cx))
+        if !self.plain {
+            return self.pick_carefully(request, cx);
+        }
+        let entry = &self.first;
+        let rank = (*entry.picker).pick(&*entry.list, request, cx);
+        match rank.and_then(|rank| entry.list.member(rank)) {
+            Some(member) => Ok((entry, member)),
+            None => Err(entry.no_member(rank)),
+        }
+    }
+
+    /// Where there are several lists, none, or guards.
+    #[cold]
+    fn pick_carefully(
+        &self,
+        request: &Req,
+        cx: &mut Context,
+    ) -> Result<(&Entry<T, Req>, &Member<T>), NoBackend> {
+        let entry = match self.others.len() {
+            0 => &self.first,
+            _ => self.entry(self.draw(request, cx)),
         };
         if entry.list.is_empty() {
             return Err(NoBackend::of(&*self.snapshot));
@@ -131,33 +153,25 @@ impl<T, Req: ?Sized + 'static> Entry<T, Req> {
 }
 
 impl<T, Req: ?Sized> Entry<T, Req> {
-    #[inline]
     fn pick(&self, request: &Req, cx: &mut Context) -> Result<&Member<T>, NoBackend> {
-        if let Some(guarded) = self.list.guarded() {
-            return self.pick_guarded(guarded, request, cx);
-        }
-        let eligible = self.list.len();
-        let rank = (*self.picker).pick(&*self.list, request, cx);
-        let rank = rank.ok_or(NoBackend::Declined { eligible })?;
-        let member = self.list.member(rank);
-        member.ok_or(NoBackend::OutOfRange { rank, eligible })
+        let rank = match self.list.guarded() {
+            None => (*self.picker).pick(&*self.list, request, cx),
+            Some(guarded) => {
+                let scaled = Scaled::new(&self.list, guarded, since_epoch(cx.now()));
+                Some(self.pick_from(&Masked::new(&scaled), request, cx)?)
+            }
+        };
+        let member = rank.and_then(|rank| self.list.member(rank));
+        member.ok_or_else(|| self.no_member(rank))
     }
 
-    /// Slow starts, and what else takes a part of its requests only.
     #[cold]
-    fn pick_guarded(
-        &self,
-        guarded: &Guarded,
-        request: &Req,
-        cx: &mut Context,
-    ) -> Result<&Member<T>, NoBackend> {
-        let now = since_epoch(cx.now());
-        let scaled = Scaled::new(&self.list, guarded, now);
-        let masked = Masked::new(&scaled);
-        let rank = self.pick_from(&masked, request, cx)?;
-        let member = self.list.member(rank);
+    fn no_member(&self, rank: Option<usize>) -> NoBackend {
         let eligible = self.list.len();
-        member.ok_or(NoBackend::OutOfRange { rank, eligible })
+        match rank {
+            None => NoBackend::Declined { eligible },
+            Some(rank) => NoBackend::OutOfRange { rank, eligible },
+        }
     }
 
     /// Picks among those that are not masked; returns the rank on the list. Whoever takes a part of
@@ -269,12 +283,9 @@ impl<T, Req: ?Sized> Entry<T, Req> {
     /// Counts a request in at a backend.
     #[inline]
     pub(crate) fn begin(&self, live: &Arc<Live>, cx: &mut Context) -> Completion {
-        let completion = Completion::begin(live, cx.take_trial());
-        if self.watch || completion.is_sample() {
-            completion.watched(cx.now(), self.observer.clone())
-        } else {
-            completion
-        }
+        let trial = cx.take_trial();
+        let now = self.watch.then(|| cx.now());
+        Completion::begin(live, trial, now, self.observer.as_ref())
     }
 
     /// The rank of a backend that was picked from an earlier list, if it is still to be had.

@@ -348,7 +348,7 @@ impl<T: Clone> Pool<T> {
         let snapshot = self.snapshot();
         let list = snapshot.draw(fastrand::u64(..));
         let member = list.member(choose(&**list)?)?;
-        let completion = Completion::begin(&member.live, None).watched(now(), None);
+        let completion = Completion::begin(&member.live, None, Some(now()), None);
         Some((member.value.clone(), completion))
     }
 
