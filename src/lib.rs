@@ -49,6 +49,8 @@ pub mod connect;
 pub mod discover;
 #[cfg(feature = "http")]
 pub mod guide;
+#[cfg(feature = "tower")]
+pub mod health;
 #[cfg(feature = "http")]
 pub mod http;
 mod invalid;

@@ -68,6 +68,15 @@ impl Address {
     pub fn authority(&self) -> &str {
         self.authority.as_str()
     }
+
+    /// Returns host and port, which is the scheme's own where the address has none.
+    pub(crate) fn host_and_port(&self) -> String {
+        match self.authority.port_u16() {
+            Some(_) => self.authority.to_string(),
+            None if self.scheme == Scheme::HTTPS => format!("{}:443", self.authority),
+            None => format!("{}:80", self.authority),
+        }
+    }
 }
 
 impl FromStr for Address {
@@ -213,5 +222,14 @@ mod tests {
         ] {
             assert!(given.parse::<Address>().is_ok(), "{given}");
         }
+    }
+
+    #[test]
+    fn a_missing_port_is_that_of_the_scheme() {
+        let host_and_port = |given: &str| given.parse::<Address>().unwrap().host_and_port();
+        assert_eq!(host_and_port("host"), "host:80");
+        assert_eq!(host_and_port("https://host"), "host:443");
+        assert_eq!(host_and_port("https://[::1]"), "[::1]:443");
+        assert_eq!(host_and_port("https://[::1]:81"), "[::1]:81");
     }
 }

@@ -1,0 +1,5 @@
+//! Whether backends are well: probes that ask them.
+
+mod probe;
+
+pub use self::probe::{Answer, Probe, Target, TcpProbe};
