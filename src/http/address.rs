@@ -3,7 +3,8 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use http::uri::{Authority, Scheme};
+use http::Uri;
+use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 
 use crate::backend::Backend;
 use crate::set::Pool;
@@ -76,6 +77,16 @@ impl Address {
             None if self.scheme == Scheme::HTTPS => format!("{}:443", self.authority),
             None => format!("{}:80", self.authority),
         }
+    }
+
+    /// Returns the absolute URI of a path.
+    pub(crate) fn uri(&self, path: PathAndQuery) -> Uri {
+        let mut parts = Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path);
+        // All three parts are there, which is what this can complain about.
+        Uri::from_parts(parts).unwrap_or_default()
     }
 }
 

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "http")]
 mod address;
+#[cfg(feature = "http")]
+mod http;
 mod tcp;
 
 use std::future::Future;
@@ -10,6 +12,8 @@ use std::sync::Arc;
 
 use tower::BoxError;
 
+#[cfg(feature = "http")]
+pub use self::http::HttpProbe;
 pub use self::tcp::TcpProbe;
 
 /// What a backend answered to a probe.
