@@ -2,6 +2,6 @@
 
 mod probe;
 
-#[cfg(feature = "http")]
-pub use self::probe::HttpProbe;
 pub use self::probe::{Answer, Probe, Target, TcpProbe};
+#[cfg(feature = "http")]
+pub use self::probe::{GrpcProbe, HttpProbe};

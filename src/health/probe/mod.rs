@@ -3,6 +3,8 @@
 #[cfg(feature = "http")]
 mod address;
 #[cfg(feature = "http")]
+mod grpc;
+#[cfg(feature = "http")]
 mod http;
 mod tcp;
 
@@ -12,6 +14,8 @@ use std::sync::Arc;
 
 use tower::BoxError;
 
+#[cfg(feature = "http")]
+pub use self::grpc::GrpcProbe;
 #[cfg(feature = "http")]
 pub use self::http::HttpProbe;
 pub use self::tcp::TcpProbe;
