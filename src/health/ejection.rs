@@ -144,9 +144,12 @@ impl Ejection {
     }
 
     /// Ejects backends whose success rate over an interval is below the mean of all by more than
-    /// `factor` standard deviations (of the population). Default 1.9; `None` turns it off.
+    /// `factor` standard deviations (of the population), and by more than 5 percentage points.
+    /// Default 1.9; `None` turns it off.
     ///
-    /// With n backends, the worst can be at most √(n − 1) standard deviations away.
+    /// With n backends, the worst can be at most √(n − 1) standard deviations away, and a single
+    /// one is, if all others are the same: so one failure in a hundred would be enough without the
+    /// 5 points, which Envoy does not have.
     ///
     /// # Errors
     ///

@@ -55,6 +55,10 @@ struct Candidate {
     why: Why,
 }
 
+/// The least distance from the mean that makes an outlier: where all others are perfect, one failure
+/// in a hundred would be one.
+const NOTABLE: f64 = 0.05;
+
 impl Outliers {
     pub(super) fn new(rules: Ejection, now: Instant, random: fastrand::Rng) -> Self {
         Self {
@@ -292,7 +296,10 @@ impl Outliers {
         let interval: Vec<(Handle, Recorded)> = self
             .known
             .iter_mut()
-            .map(|(&handle, known)| (handle, known.end_interval(now)))
+            .map(|(&handle, known)| (handle, known.stage, known.end_interval(now)))
+            // Who is out already is no measure for the others.
+            .filter(|&(_, stage, _)| stage == Stage::In)
+            .map(|(handle, _, recorded)| (handle, recorded))
             .collect();
         let mut candidates = self.too_few_successes(&interval);
         candidates.extend(self.too_many_failures(&interval));
@@ -328,7 +335,7 @@ impl Outliers {
         let rates = || enough.iter().map(|(_, of)| of.success_rate());
         let mean = rates().sum::<f64>() / count;
         let variance = rates().map(|rate| (rate - mean).powi(2)).sum::<f64>() / count;
-        let least = mean - factor * variance.sqrt();
+        let least = mean - (factor * variance.sqrt()).max(NOTABLE);
         let low = enough
             .iter()
             .filter(|(_, of)| of.success_rate() < least - 1e-9);

@@ -98,7 +98,10 @@ impl Rules {
     }
 
     /// Makes later tiers plain backups: a tier is used when no backend of those before it is
-    /// healthy or degraded, and not before.
+    /// healthy, and not before. (A degraded backend is used when no tier has a healthy one.)
+    ///
+    /// The last healthy backends of a tier then get all of its load, so a tier panics only if it
+    /// has none, and no other tier has.
     pub fn plain_backup(mut self) -> Self {
         self.overprovisioning = f64::INFINITY;
         self

@@ -27,7 +27,7 @@ where
     while let Some(frame) = next_frame(&mut body).await {
         let frame = frame.map_err(|error| Missing::BrokenOff(wanted.to_owned(), error.into()))?;
         let Ok(data) = frame.into_data() else {
-            return Ok(());
+            continue;
         };
         // The text may have begun in what came before.
         let from = seen.len().saturating_sub(wanted.len() - 1);
