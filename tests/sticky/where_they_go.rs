@@ -106,6 +106,46 @@ async fn when_its_backend_has_left_a_client_is_bound_to_another() {
 }
 
 #[tokio::test]
+async fn when_its_backend_is_out_a_client_settles_with_another_and_stays_there() {
+    let pool = pool();
+    let site = site(&pool, &by_cookie());
+    let (home, old) = arrive(&site).await;
+    pool.force_down(&home);
+
+    let (backend, headers) = ask_with(&site, Some(("cookie", &old))).await;
+    assert_ne!(backend, home);
+    let new = cookie(&headers).expect("it is told its new backend");
+    pool.unforce(&home);
+    for _ in 0..4 {
+        assert_eq!(ask_with(&site, Some(("cookie", &new))).await.0, backend);
+        // Who was not told is at home again.
+        assert_eq!(ask_with(&site, Some(("cookie", &old))).await.0, home);
+    }
+}
+
+#[tokio::test]
+async fn where_a_session_is_worth_nothing_elsewhere_it_waits_for_its_backend_to_be_back() {
+    let pool = pool();
+    let site = site(&pool, &by_cookie().on_gone(OnGone::Fail));
+    let (home, cookie) = arrive(&site).await;
+    pool.force_down(&home);
+
+    let request = || {
+        Request::get("/")
+            .header("cookie", &cookie)
+            .body(())
+            .unwrap()
+    };
+    let error = ask(&site, request()).await.unwrap_err();
+    let expected = format!(
+        "no backend to send the request to: the backend that it is bound to is out ({home}: forced down)"
+    );
+    assert_eq!(error.to_string(), expected);
+    pool.unforce(&home);
+    assert_eq!(ask_with(&site, Some(("cookie", &cookie))).await.0, home);
+}
+
+#[tokio::test]
 async fn a_backend_that_comes_back_under_its_id_has_its_clients_back() {
     let pool = pool();
     let site = site(&pool, &by_cookie());

@@ -20,12 +20,22 @@ pub(super) struct Directory {
 struct Pages {
     members: HashMap<Arc<str>, Entry>,
     /// Under each key.
-    pseudonyms: HashMap<Pseudonym, Handle>,
+    pseudonyms: HashMap<Pseudonym, Found>,
+}
+
+/// A member that a session belongs to.
+#[derive(Clone, Copy)]
+pub(super) struct Found {
+    pub(super) handle: Handle,
+    /// Whether it takes no requests that are bound to it.
+    pub(super) out: bool,
 }
 
 #[derive(Clone)]
 struct Entry {
     handle: Handle,
+    /// Its health, or an operator, took it out, and its sessions with it.
+    out: bool,
     pseudonyms: Box<[Pseudonym]>,
 }
 
@@ -38,14 +48,14 @@ impl Directory {
         }
     }
 
-    /// Returns a member's handle and id.
-    pub(super) fn by_id(&self, id: &str) -> Option<(Handle, Arc<str>)> {
+    /// Returns a member and its id.
+    pub(super) fn by_id(&self, id: &str) -> Option<(Found, Arc<str>)> {
         let pages = self.pages.load();
         let (id, entry) = pages.members.get_key_value(id)?;
-        Some((entry.handle, Arc::clone(id)))
+        Some((entry.found(), Arc::clone(id)))
     }
 
-    pub(super) fn by_pseudonym(&self, pseudonym: &Pseudonym) -> Option<Handle> {
+    pub(super) fn by_pseudonym(&self, pseudonym: &Pseudonym) -> Option<Found> {
         self.pages.load().pseudonyms.get(pseudonym).copied()
     }
 
@@ -82,13 +92,17 @@ impl<T: Value> Subscriber<T> for Directory {
 }
 
 impl Pages {
-    /// Whether a snapshot has the same members. Their settings do not matter here.
+    /// Whether a snapshot has the same members, and the same of them take their sessions' requests.
+    /// Their settings do not matter here.
     fn are_those_of<T>(&self, snapshot: &Snapshot<T>) -> bool {
         let mut members = snapshot.all();
         members.len() == self.members.len()
             && members.all(|member| {
                 let known = self.members.get(member.live.id());
-                known.is_some_and(|known| known.handle == member.live.handle())
+                known.is_some_and(|known| {
+                    let handle = member.live.handle();
+                    known.handle == handle && known.out == snapshot.bound(handle).is_none()
+                })
             })
     }
 
@@ -96,8 +110,10 @@ impl Pages {
         let mut pages = Self::default();
         for member in snapshot.all() {
             let id = member.live.shared_id();
+            let handle = member.live.handle();
             let entry = Entry {
-                handle: member.live.handle(),
+                handle,
+                out: snapshot.bound(handle).is_none(),
                 pseudonyms: match (before.members.get(id), tokens) {
                     (Some(known), _) => known.pseudonyms.clone(),
                     (None, Some(tokens)) => tokens.pseudonyms(id),
@@ -105,11 +121,20 @@ impl Pages {
                 },
             };
             for &pseudonym in &entry.pseudonyms {
-                pages.pseudonyms.insert(pseudonym, entry.handle);
+                pages.pseudonyms.insert(pseudonym, entry.found());
             }
             pages.members.insert(Arc::clone(id), entry);
         }
         pages
+    }
+}
+
+impl Entry {
+    fn found(&self) -> Found {
+        Found {
+            handle: self.handle,
+            out: self.out,
+        }
     }
 }
 

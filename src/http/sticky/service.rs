@@ -10,7 +10,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::directory::Directory;
+use super::directory::{Directory, Found};
 use super::layer::{By, OnGone, Sticky};
 use super::learned::Sessions;
 use super::tokens::Claim;
@@ -35,7 +35,7 @@ struct State {
 enum Belongs {
     ToNobody,
     ToOneWhoLeft,
-    To { handle: Handle, renew: bool },
+    To { found: Found, renew: bool },
 }
 
 /// So many cookies of the right name are looked at: a client has one, or one for each path.
@@ -78,7 +78,7 @@ impl State {
             None => Belongs::ToNobody,
             Some(Claim { backend, renew }) => match self.directory.by_pseudonym(&backend) {
                 None => Belongs::ToOneWhoLeft,
-                Some(handle) => Belongs::To { handle, renew },
+                Some(found) => Belongs::To { found, renew },
             },
         }
     }
@@ -87,13 +87,13 @@ impl State {
         let Some((session, backend)) = sessions.of(request) else {
             return Belongs::ToNobody;
         };
-        let Some((handle, _)) = self.directory.by_id(&backend) else {
+        let Some((found, _)) = self.directory.by_id(&backend) else {
             // Told once, it need not be told again: the next request is a new session's.
             sessions.forget(session);
             return Belongs::ToOneWhoLeft;
         };
         Belongs::To {
-            handle,
+            found,
             renew: false,
         }
     }
@@ -106,7 +106,7 @@ impl State {
     {
         let backend = response.body().backend();
         // It may have left meanwhile.
-        let Some((handle, backend)) = self.directory.by_id(backend) else {
+        let Some((Found { handle, .. }, backend)) = self.directory.by_id(backend) else {
             return;
         };
         // Its own backend was passed over for this one request.
@@ -162,7 +162,10 @@ where
         let (attempt, then) = match belongs {
             Belongs::ToOneWhoLeft if fail => (None, Then::Nothing),
             Belongs::ToOneWhoLeft | Belongs::ToNobody => (Some(attempt), Then::Tell(None)),
-            Belongs::To { handle, renew } => {
+            // It may come back, but its sessions settle elsewhere now, and not for one request.
+            Belongs::To { found, .. } if found.out && !fail => (Some(attempt), Then::Tell(None)),
+            Belongs::To { found, renew } => {
+                let handle = found.handle;
                 let attempt = if fail {
                     attempt.only(handle)
                 } else {
