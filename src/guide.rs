@@ -6,5 +6,8 @@ pub mod design {}
 #[doc = include_str!("../docs/hashing.md")]
 pub mod hashing {}
 
+#[doc = include_str!("../docs/health.md")]
+pub mod health {}
+
 #[doc = include_str!("../docs/from_tower.md")]
 pub mod from_tower {}
