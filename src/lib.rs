@@ -24,21 +24,23 @@
 //! * [`picker`]: the algorithms, and the trait to write your own; by a key: [`picker::hash`]
 //! * [`balance`]: the service, its future, its errors
 //! * [`connect`]: a service for each address, made when it is needed
+//! * [`health`]: probes, and ejection by what the traffic shows
 //! * [`http`]: addresses, bodies, responses; keys of requests, sticky sessions
 //! * [`discover`]: where members come from
-//! * [`guide`]: hashing and affinity; coming from `tower::balance`; how it is built
+//! * [`guide`]: when backends fail; hashing and affinity; coming from `tower::balance`; how it is
+//!   built
 //!
 //! # Features
 //!
 //! * `http` (default): [`http`], and all of `tower`.
 //! * `sticky`: [`http::sticky`].
-//! * `tower`: [`balance`], [`connect`], [`discover`].
+//! * `tower`: [`balance`], [`connect`], [`discover`], [`health`].
 //! * None: [`backend`], [`set`] and [`picker`], without tower, tokio and http.
 //!
 //! # Versions
 //!
 //! Rust 1.88 or later. Of crates before 1.0, the public API has types and traits of `tower` 0.5,
-//! `tower-service` 0.3, `tower-layer` 0.3 and `futures-core` 0.3.
+//! `tower-service` 0.3, `tower-layer` 0.3, `tower-http` 0.7 and `futures-core` 0.3.
 
 pub mod backend;
 #[cfg(feature = "tower")]

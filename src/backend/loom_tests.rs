@@ -1,13 +1,14 @@
 //! Every interleaving of what is hand-made and lock-free here. Run with
 //! `RUSTFLAGS="--cfg evenkeel_loom" cargo test --no-default-features --lib loom_tests`.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use loom::thread;
 
 use super::latency::{Average, Waiting};
 use super::level::{LEVELS, Levels, Place};
-use super::{Handle, LatencySettings, Live, Outcome, Total};
+use super::{Guard, Handle, LatencySettings, Live, Outcome, Phase, Total};
 
 fn live() -> (Arc<Live>, Arc<Levels>, Place) {
     let levels = Arc::new(Levels::new());
@@ -163,5 +164,75 @@ fn waiting_requests_are_counted_back() {
         assert!((age - 1.073_741_8).abs() < 1e-3, "{age}");
         waiting.leave(1 << 31);
         assert_eq!(waiting.mean_age(1 << 32), None);
+    });
+}
+
+#[test]
+fn of_two_requests_one_is_the_trial_and_its_end_is_what_counts() {
+    loom::model(|| {
+        let (live, ..) = live();
+        let epoch = NonZeroU32::MIN;
+        let phase = Phase::Free;
+        live.gate().set(Guard::Trial { epoch, phase });
+        let request = |outcome| {
+            let live = Arc::clone(&live);
+            thread::spawn(move || {
+                let taken = live.take_trial(epoch);
+                if taken {
+                    live.end_trial(epoch, outcome);
+                }
+                taken
+            })
+        };
+        let (first, second) = (request(Outcome::Success), request(Outcome::Success));
+        let taken = [first.join().unwrap(), second.join().unwrap()];
+        assert_eq!(taken.into_iter().filter(|&taken| taken).count(), 1);
+        let phase = Phase::Passed;
+        assert_eq!(live.guard(), Guard::Trial { epoch, phase });
+    });
+}
+
+#[test]
+fn a_trial_that_was_given_up_can_be_taken_again() {
+    loom::model(|| {
+        let (live, ..) = live();
+        let epoch = NonZeroU32::MIN;
+        let phase = Phase::Free;
+        live.gate().set(Guard::Trial { epoch, phase });
+        assert!(live.take_trial(epoch));
+        let given_up = {
+            let live = Arc::clone(&live);
+            thread::spawn(move || live.end_trial(epoch, Outcome::Cancelled))
+        };
+        // Before that or after it.
+        let again = live.take_trial(epoch);
+        given_up.join().unwrap();
+        let phase = if again { Phase::Taken } else { Phase::Free };
+        assert_eq!(live.guard(), Guard::Trial { epoch, phase });
+        assert!(again || live.take_trial(epoch));
+    });
+}
+
+#[test]
+fn what_a_trial_of_the_past_shows_changes_nothing() {
+    loom::model(|| {
+        let (live, ..) = live();
+        let (past, present) = (NonZeroU32::MIN, NonZeroU32::MAX);
+        let phase = Phase::Free;
+        live.gate().set(Guard::Trial { epoch: past, phase });
+        assert!(live.take_trial(past));
+        let late = {
+            let live = Arc::clone(&live);
+            thread::spawn(move || live.end_trial(past, Outcome::Success))
+        };
+        // It hangs: ejected, and tried anew.
+        live.gate().set(Guard::Open);
+        let trial = Guard::Trial {
+            epoch: present,
+            phase,
+        };
+        live.gate().set(trial);
+        late.join().unwrap();
+        assert_eq!(live.guard(), trial);
     });
 }
