@@ -9,6 +9,7 @@
 //! cargo run --example failover
 //! ```
 
+mod script;
 mod server;
 mod timeline;
 mod traffic;
@@ -16,26 +17,22 @@ mod traffic;
 use std::error::Error;
 use std::time::Duration;
 
-use evenkeel::backend::State;
 use evenkeel::health::{Ejection, Health, HttpProbe, ProbeSettings, Watching};
 use evenkeel::http::{Address, BalanceLayer};
-use evenkeel::set::{Events, Rules, SlowStart, TierStatus};
+use evenkeel::set::{Rules, SlowStart};
 use evenkeel::{Backend, InvalidSetting, Pool};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use tokio::time::{sleep, timeout};
 use tower::ServiceBuilder;
 
-use self::server::{Condition, HEALTH, Server};
+use self::script::Script;
+use self::server::{HEALTH, Server};
 use self::timeline::Timeline;
-use self::traffic::{Balanced, HttpClient, Traffic, lock};
+use self::traffic::{Balanced, HttpClient, Traffic};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
 const NAMES: [&str; 4] = ["a", "b", "c", "backup"];
-
-/// Far longer than any step takes.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
@@ -56,14 +53,8 @@ async fn main() -> Result<(), BoxError> {
     let timeline = Timeline::begin();
     let traffic = Traffic::begin(client(&pool));
     tokio::spawn(timeline.follow(pool.clone(), traffic.counts()));
-    Script {
-        events: pool.events(),
-        pool: pool.clone(),
-        servers,
-        timeline,
-    }
-    .run(&traffic)
-    .await?;
+    let script = Script::new(pool.clone(), servers, timeline);
+    script.run(&traffic).await?;
     traffic.end().await?;
 
     println!("\n{}", pool.status());
@@ -90,7 +81,7 @@ fn client(pool: &Pool<Address>) -> Balanced {
         .service(client)
 }
 
-/// Everything here is several times faster than anybody would want it in earnest.
+/// Who is ill, and who is well again. All times are far shorter than anybody would want in earnest.
 fn watch(pool: &Pool<Address>) -> Result<Watching, InvalidSetting> {
     // What the traffic shows takes a backend out within milliseconds, but needs requests to fail.
     let ejection = Ejection::new()
@@ -115,147 +106,7 @@ fn watch(pool: &Pool<Address>) -> Result<Watching, InvalidSetting> {
         .spawn(pool))
 }
 
-/// What happens to the backends, and what has to follow.
-struct Script {
-    pool: Pool<Address>,
-    servers: Vec<Server>,
-    events: Events,
-    timeline: Timeline,
-}
-
-impl Script {
-    async fn run(mut self, traffic: &Traffic) -> Result<(), BoxError> {
-        self.act("a, b and c share the work, and the backup rests");
-        sleep(Duration::from_millis(1200)).await;
-        self.one_fails().await?;
-        self.all_go_down().await?;
-        self.health_checks_break(traffic).await?;
-        self.an_operator_decides().await?;
-        Ok(())
-    }
-
-    async fn one_fails(&mut self) -> Result<(), BoxError> {
-        self.act("b answers 500, while its health check says that all is well");
-        self.server("b").set(Condition::Fails);
-        self.until("b", State::Ejected).await?;
-        // Long enough for the first trial, which fails and makes the next ejection longer.
-        sleep(Duration::from_secs(1)).await;
-
-        self.act("b works again: its next trial succeeds, and it starts slowly");
-        self.server("b").set(Condition::Well);
-        self.until("b", State::Healthy).await?;
-        sleep(Duration::from_millis(2200)).await;
-        Ok(())
-    }
-
-    async fn all_go_down(&mut self) -> Result<(), BoxError> {
-        self.act("a is killed: connections are refused");
-        self.server("a").kill().await;
-        self.until("a", State::Unhealthy).await?;
-        sleep(Duration::from_secs(1)).await;
-
-        self.act("c hangs: requests time out");
-        self.server("c").set(Condition::Hangs);
-        self.until("c", State::Unhealthy).await?;
-
-        // Not by its traffic this time: half of the backends are out, and no more may be ejected.
-        self.act("b is killed, too: probes find out, and all the work goes to the backup");
-        self.server("b").kill().await;
-        self.until("b", State::Unhealthy).await?;
-        promise(self.share_of_backup() > 0.99, "the backup has taken over")?;
-        sleep(Duration::from_secs(1)).await;
-
-        self.act("all three come back");
-        self.server("a").restart().await?;
-        self.server("b").restart().await?;
-        self.server("c").set(Condition::Well);
-        for name in ["a", "b", "c"] {
-            self.until(name, State::Healthy).await?;
-        }
-        promise(self.share_of_backup() < 0.01, "the backup rests again")?;
-        sleep(Duration::from_millis(1500)).await;
-        Ok(())
-    }
-
-    async fn health_checks_break(&mut self, traffic: &Traffic) -> Result<(), BoxError> {
-        self.act("every health check breaks, and nothing else: so many cannot be wrong");
-        for server in &self.servers {
-            server.set(Condition::LooksIll);
-        }
-        for name in NAMES {
-            self.until(name, State::Unhealthy).await?;
-        }
-        promise(self.pool.status().is_in_panic(), "health is ignored")?;
-        let before = lock(&traffic.counts()).clone();
-        sleep(Duration::from_secs(1)).await;
-        let meanwhile = lock(&traffic.counts()).since(&before);
-        // Not each one: a busy machine may let time run out.
-        let served = meanwhile.failed() * 20 <= meanwhile.sent();
-        promise(served, "requests are answered all the same")?;
-
-        self.act("the health checks are repaired");
-        for server in &self.servers {
-            server.set(Condition::Well);
-        }
-        for name in NAMES {
-            self.until(name, State::Healthy).await?;
-        }
-        sleep(Duration::from_secs(1)).await;
-        Ok(())
-    }
-
-    async fn an_operator_decides(&mut self) -> Result<(), BoxError> {
-        self.act("an operator drains c, to switch it off when its last request has ended");
-        let drained = self.pool.drained("c").ok_or("c is no member")?;
-        timeout(PATIENCE, drained).await?;
-        self.timeline.note("c has nothing left to do");
-        sleep(Duration::from_millis(800)).await;
-        self.pool.undrain("c");
-
-        self.act("b's health check breaks; an operator knows better, and takes a out instead");
-        self.server("b").set(Condition::LooksIll);
-        self.until("b", State::Unhealthy).await?;
-        self.pool.force_up("b");
-        self.pool.force_down("a");
-        sleep(Duration::from_millis(1200)).await;
-
-        self.act("it is repaired, and health decides again");
-        self.server("b").set(Condition::Well);
-        self.pool.unforce("a");
-        self.pool.unforce("b");
-        self.until("a", State::Healthy).await?;
-        self.until("b", State::Healthy).await
-    }
-
-    fn act(&self, what: &str) {
-        self.timeline.act(what);
-    }
-
-    fn server(&mut self, name: &str) -> &mut Server {
-        let at = NAMES.iter().position(|known| *known == name);
-        &mut self.servers[at.expect("one of the four")]
-    }
-
-    fn share_of_backup(&self) -> f64 {
-        let status = self.pool.status();
-        status.tiers().last().map_or(0.0, TierStatus::share)
-    }
-
-    async fn until(&mut self, name: &str, state: State) -> Result<(), BoxError> {
-        let reached = async {
-            while self
-                .pool
-                .get(name)
-                .is_some_and(|info| info.state() != state)
-            {
-                self.events.next().await;
-            }
-        };
-        let reached = timeout(PATIENCE, reached).await;
-        reached.map_err(|_| format!("{name} is not {state} after {PATIENCE:?}").into())
-    }
-}
-
+/// An error unless it is so.
 fn promise(kept: bool, what: &str) -> Result<(), BoxError> {
     if kept {
         Ok(())
