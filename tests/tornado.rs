@@ -12,6 +12,10 @@ mod tornado {
     mod balanced;
     mod client;
     mod example;
+    #[cfg(unix)]
+    mod failing;
+    #[cfg(unix)]
+    mod load;
     mod proxied;
     mod server;
     mod venv;

@@ -1,7 +1,8 @@
 """A Tornado server for the tests.
 
-Usage: server.py NAME SECONDS. It listens on a free port and prints it. A request for / is answered
-with the name after so many seconds. It ends when its standard input does, so it never outlives the tests.
+Usage: server.py NAME SECONDS PORT. It listens on the port, 0 for one that is free, and prints it. A request
+for / is answered with the name after so many seconds. It ends when its standard input does, so it never
+outlives the tests.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from tornado import httpserver, netutil, web
 
 NAME = sys.argv[1]
 SECONDS = float(sys.argv[2])
+PORT = int(sys.argv[3])
 
 
 class Named(web.RequestHandler):
@@ -79,7 +81,7 @@ async def main():
         ("/release", Release),
         ("/echo", Echo),
     ]
-    sockets = netutil.bind_sockets(0, "127.0.0.1")
+    sockets = netutil.bind_sockets(PORT, "127.0.0.1")
     httpserver.HTTPServer(web.Application(paths)).add_sockets(sockets)
     print(sockets[0].getsockname()[1], flush=True)
     threading.Thread(target=end_with_stdin, daemon=True).start()
