@@ -34,8 +34,8 @@
 //!
 //! * `http` (default): [`http`], and all of `tower`.
 //! * `sticky`: [`http::sticky`].
-//! * `tower`: [`balance`], [`connect`], [`discover`], [`health`].
-//! * None: [`backend`], [`set`] and [`picker`], without tower, tokio and http.
+//! * `tower`: [`balance`], [`connect`], [`discover`], probes in [`health`].
+//! * None: [`backend`], [`set`], [`picker`] and ejection, without tower, tokio and http.
 //!
 //! # Versions
 //!
@@ -51,7 +51,6 @@ pub mod connect;
 pub mod discover;
 #[cfg(feature = "http")]
 pub mod guide;
-#[cfg(feature = "tower")]
 pub mod health;
 #[cfg(feature = "http")]
 pub mod http;

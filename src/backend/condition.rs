@@ -31,6 +31,10 @@ pub(crate) enum Hold {
 }
 
 /// What probes found.
+#[cfg_attr(
+    not(feature = "tower"),
+    expect(dead_code, reason = "found out by probes")
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Probed {
     /// Nobody probes it, or nobody has yet and it is trusted.

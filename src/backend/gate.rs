@@ -1,8 +1,11 @@
 use std::num::NonZeroU32;
+#[cfg(feature = "tower")]
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Live, Outcome};
+#[cfg(feature = "tower")]
+use super::Live;
+use super::Outcome;
 use crate::sync::{AtomicU64, Ordering};
 
 /// What a request that was picked for a backend has to get past, if anything.
@@ -19,8 +22,9 @@ use crate::sync::{AtomicU64, Ordering};
 ///
 /// The pool's writer, one at a time, opens it, ramps, restrains, and offers a trial; requests take
 /// a trial and end it, by compare-and-swap from the very word that they took it with, so that what
-/// belongs to a trial of the past changes nothing. One word, so `Relaxed`: nothing else is
-/// published with it.
+/// belongs to a trial of the past changes nothing. One word, and nothing else is published with it.
+/// The writer swaps instead of storing, so that the order of all changes is one that loom follows,
+/// too.
 #[derive(Debug)]
 pub(crate) struct Gate(AtomicU64);
 
@@ -54,6 +58,7 @@ pub(crate) enum Phase {
 }
 
 /// The right to be that request, while it waits to be sent. Dropping it hands it back.
+#[cfg(feature = "tower")]
 #[derive(Debug)]
 pub(crate) struct Trial {
     /// `None` once it has been passed on.
@@ -75,7 +80,7 @@ impl Gate {
 
     /// For the pool's writer.
     pub(crate) fn set(&self, guard: Guard) {
-        self.0.store(guard.word(), Ordering::Relaxed);
+        self.0.swap(guard.word(), Ordering::AcqRel);
     }
 
     /// Takes the trial, if nobody else has it. Whoever does has to end it, or to hand it back; a
@@ -114,7 +119,7 @@ impl Gate {
         let (from, to) = (word(from), word(to));
         let step = self
             .0
-            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
         step.is_ok()
     }
 }
@@ -135,6 +140,7 @@ impl Trial {
     }
 }
 
+#[cfg(feature = "tower")]
 impl Drop for Trial {
     fn drop(&mut self) {
         if let Some(live) = &self.live {

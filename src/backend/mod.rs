@@ -30,7 +30,9 @@ pub use self::completion::Completion;
 pub use self::condition::Why;
 pub(crate) use self::condition::{Condition, Ejected, Hold, Probed};
 pub use self::drained::Drained;
-pub(crate) use self::gate::{Guard, Phase, Trial, after};
+#[cfg(feature = "tower")]
+pub(crate) use self::gate::Trial;
+pub(crate) use self::gate::{Guard, Phase, after};
 pub use self::handle::Handle;
 pub use self::info::{BackendInfo, Counts, State};
 pub use self::latency::LatencySettings;

@@ -3,11 +3,13 @@ use std::collections::{BinaryHeap, HashMap};
 use std::error::Error;
 use std::fmt::Write;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tower::BoxError;
 
@@ -21,7 +23,7 @@ use crate::backend::{Handle, Probed, Why};
 pub(super) struct Checks<T> {
     probe: Arc<dyn DynProbe<T>>,
     settings: ProbeSettings,
-    checks: HashMap<Arc<str>, Check<T>>,
+    known: HashMap<Arc<str>, Check<T>>,
     /// What is due when: the soonest first. What does not fit its check any more is skipped.
     due: BinaryHeap<Reverse<(Instant, Arc<str>, u64)>>,
     running: FuturesUnordered<Running>,
@@ -66,7 +68,7 @@ impl<T: Clone + Send + Sync + 'static> Checks<T> {
         Self {
             probe,
             settings,
-            checks: HashMap::new(),
+            known: HashMap::new(),
             due: BinaryHeap::new(),
             running: FuturesUnordered::new(),
             round: 0,
@@ -80,9 +82,9 @@ impl<T: Clone + Send + Sync + 'static> Checks<T> {
         members: HashMap<Arc<str>, (T, Handle, Probed)>,
         now: Instant,
     ) {
-        self.checks.retain(|id, _| members.contains_key(id));
+        self.known.retain(|id, _| members.contains_key(id));
         for (id, (value, handle, probed)) in members {
-            let known = self.checks.get_mut(&id);
+            let known = self.known.get_mut(&id);
             if let Some(check) = known.filter(|check| check.handle == handle) {
                 check.value = value;
                 continue;
@@ -96,14 +98,14 @@ impl<T: Clone + Send + Sync + 'static> Checks<T> {
                 successes: 0,
                 failures: 0,
             };
-            self.checks.insert(Arc::clone(&id), check);
+            self.known.insert(Arc::clone(&id), check);
             self.plan(id, now);
         }
     }
 
     /// What is known of a backend, if it has answered.
-    pub(super) fn known(&self, id: &str) -> Option<(Probed, Option<Arc<Why>>)> {
-        let check = self.checks.get(id)?;
+    pub(super) fn found(&self, id: &str) -> Option<(Probed, Option<Arc<Why>>)> {
+        let check = self.known.get(id)?;
         match check.probed {
             Probed::Unknown | Probed::Gated => None,
             probed => Some((probed, check.why.clone())),
@@ -125,6 +127,11 @@ impl<T: Clone + Send + Sync + 'static> Checks<T> {
         }
     }
 
+    /// Whether a backend has to pass a probe first.
+    pub(super) fn gated(&self) -> bool {
+        self.settings.gated
+    }
+
     /// How often it needs to know whether there is traffic, if it does.
     pub(super) fn looks_at_traffic(&self) -> Option<Duration> {
         let settings = &self.settings;
@@ -141,7 +148,7 @@ impl<T: Clone + Send + Sync + 'static> Checks<T> {
 
     fn plan(&mut self, id: Arc<str>, at: Instant) {
         self.round += 1;
-        if let Some(check) = self.checks.get_mut(&id) {
+        if let Some(check) = self.known.get_mut(&id) {
             check.round = self.round;
             self.due.push(Reverse((at, id, self.round)));
         }
@@ -153,15 +160,16 @@ impl<T: Clone + Send + Sync + 'static> Checks<T> {
             && *at <= now
             && let Some(Reverse((_, id, round))) = self.due.pop()
         {
-            let Some(check) = self.checks.get(&id).filter(|check| check.round == round) else {
+            let Some(check) = self.known.get(&id).filter(|check| check.round == round) else {
                 continue;
             };
             let target = Target::new(Arc::clone(&id), check.value.clone());
             let (probe, timeout) = (Arc::clone(&self.probe), self.settings.timeout);
             self.running.push(Box::pin(async move {
-                let answer = tokio::time::timeout(timeout, probe.probe_boxed(target)).await;
-                let answer = match answer {
-                    Ok(answer) => answer.map_err(|error| told(&error)),
+                let probe = AssertUnwindSafe(probe.probe_boxed(target)).catch_unwind();
+                let answer = match tokio::time::timeout(timeout, probe).await {
+                    Ok(Ok(answer)) => answer.map_err(|error| told(&error)),
+                    Ok(Err(_panic)) => Err("the probe panicked".into()),
                     Err(_) => Err(format!("no answer within {timeout:?}").into()),
                 };
                 Answered { id, round, answer }
@@ -173,7 +181,7 @@ impl<T: Clone + Send + Sync + 'static> Checks<T> {
         let Answered { id, round, answer } = answered;
         let (rise, fall) = (self.settings.rise, self.settings.fall);
         let check = self
-            .checks
+            .known
             .get_mut(&id)
             .filter(|check| check.round == round)?;
         let first = check.successes + check.failures == 0;
@@ -220,7 +228,7 @@ impl<T: Clone + Send + Sync + 'static> Checks<T> {
         if probed == before {
             return None;
         }
-        if let Some(check) = self.checks.get_mut(&id) {
+        if let Some(check) = self.known.get_mut(&id) {
             check.why.clone_from(&why);
         }
         Some(Finding { id, probed, why })

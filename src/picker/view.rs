@@ -40,10 +40,10 @@ impl<T, Req: ?Sized + 'static> View<T, Req> {
         let others: Box<[_]> = others.collect();
         let plain = others.is_empty() && !first.list.is_empty() && first.list.guarded().is_none();
         Self {
+            snapshot,
+            first,
             others,
             plain,
-            first,
-            snapshot,
             epoch,
         }
     }

@@ -327,7 +327,9 @@ impl<T: Clone> Book<T> {
                 phase: Phase::Free,
             })
         } else if state.is_in_use() && !before.is_in_use() {
-            let slow_start = self.rules.slow_start;
+            // Who was used in panic has its share already.
+            let served = self.snapshot.panics(slot as usize);
+            let slow_start = self.rules.slow_start.filter(|_| !served);
             Some(slow_start.map_or(Guard::Open, |_| Guard::Ramping {
                 since: since_epoch(at),
             }))

@@ -30,7 +30,7 @@ pub(crate) struct List<T> {
 
 struct Slots {
     /// By rank.
-    slots: Box<[u32]>,
+    on: Box<[u32]>,
     /// Those of the members that are not on the list.
     out: Box<[u32]>,
     /// By slot; `OUT` for those that are not on the list.
@@ -133,7 +133,7 @@ impl<T> List<T> {
     fn slot(&self, rank: usize) -> Option<usize> {
         match &self.slots {
             None => (rank < self.len).then_some(rank),
-            Some(slots) => slots.slots.get(rank).map(|&slot| slot as usize),
+            Some(slots) => slots.on.get(rank).map(|&slot| slot as usize),
         }
     }
 }
@@ -191,7 +191,11 @@ impl Slots {
         }
         let is_out = |slot: &u32| ranks.get(*slot as usize).is_none_or(|&rank| rank == OUT);
         let out = order.iter().copied().filter(is_out).collect();
-        Some(Self { slots, out, ranks })
+        Some(Self {
+            on: slots,
+            out,
+            ranks,
+        })
     }
 }
 

@@ -414,6 +414,7 @@ impl<T: Clone> Pool<T> {
         done
     }
 
+    #[cfg(feature = "tower")]
     pub(crate) fn handle(&self, id: &str) -> Option<Handle> {
         self.book().member(id).map(|member| member.live.handle())
     }

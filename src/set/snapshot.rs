@@ -181,6 +181,12 @@ impl<T> Snapshot<T> {
         guarded.is_some_and(|guarded| guarded.ends_after(until))
     }
 
+    /// Whether a member is used whatever its health.
+    pub(super) fn panics(&self, slot: usize) -> bool {
+        let panic = |list: &Arc<List<T>>| list.panic && list.rank_of(slot).is_some();
+        self.lists.iter().any(panic)
+    }
+
     /// The member with a handle, eligible or not, if it takes requests that ask for it.
     ///
     /// One that its health took out does not, but in panic; nor one on trial, where a request that
@@ -197,8 +203,7 @@ impl<T> Snapshot<T> {
             | State::ZeroWeight => true,
             State::ForcedDown => false,
             State::Trial | State::Unchecked | State::Unhealthy | State::Ejected => {
-                let panic = |list: &Arc<List<T>>| list.panic && list.rank_of(slot).is_some();
-                self.lists.iter().any(panic)
+                self.panics(slot)
             }
         };
         (takes && member.live.handle() == handle).then_some(member)

@@ -37,6 +37,10 @@ pub(crate) enum Verdict {
     Try,
     /// It is well.
     TakeBack,
+    #[cfg_attr(
+        not(feature = "tower"),
+        expect(dead_code, reason = "found out by probes")
+    )]
     Probed(Probed, Option<Arc<Why>>),
     DegradedUntil(Option<Instant>),
     /// It asks to be spared; in nanoseconds since the epoch.
@@ -154,7 +158,8 @@ impl<T: Clone> Book<T> {
                     .as_ref()
                     .is_some_and(|ejected| ejected.trial);
                 let ejectable = state.is_in_use() && state != State::ForcedUp;
-                if !again && !(ejectable && self.has_room()) {
+                let may = again || (ejectable && self.has_room());
+                if !may {
                     return false;
                 }
                 self.rethink(slot, |condition| {

@@ -222,14 +222,13 @@ where
         let same = |prepared: &&Arc<Prepared<T>>| {
             prepared.layout.is_some() && prepared.layout == update.layout()
         };
-        let prepared = match &self.prepared.as_ref().filter(same) {
-            Some(prepared) => Arc::clone(prepared),
-            None => {
-                let places = Places::of(update.members());
-                match &self.prepared {
-                    Some(prepared) if prepared.places == places => Arc::clone(prepared),
-                    _ => Arc::new(Prepared::new(&self.table, places, update.layout())),
-                }
+        let prepared = if let Some(prepared) = self.prepared.as_ref().filter(same) {
+            Arc::clone(prepared)
+        } else {
+            let places = Places::of(update.members());
+            match &self.prepared {
+                Some(prepared) if prepared.places == places => Arc::clone(prepared),
+                _ => Arc::new(Prepared::new(&self.table, places, update.layout())),
             }
         };
         let fallback =

@@ -1,0 +1,196 @@
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::Ejection;
+use super::outliers::Outliers;
+use crate::backend::{Alarms, Handle, Value};
+use crate::set::{Pool, Verdict, Watching, WeakPool};
+use crate::time::now;
+
+/// What a pool's traffic shows, as its requests leave word of it, and what follows.
+pub(super) struct Traffic<T: Value> {
+    pool: WeakPool<T>,
+    alarms: Arc<Alarms>,
+    watcher: u64,
+    outliers: Outliers,
+    /// Not yet applied.
+    verdicts: Vec<(Handle, Verdict)>,
+    /// When there were some last.
+    applied: Option<Instant>,
+}
+
+/// What was heard of a pool.
+pub(super) enum Heard {
+    Nothing,
+    /// Its members are others.
+    Changed,
+    Dropped,
+    /// Somebody else watches it now.
+    Replaced,
+}
+
+/// So long after a change to a pool, what is found out is gathered into the next one.
+const APART: Duration = Duration::from_millis(5);
+
+impl<T: Value> Traffic<T> {
+    pub(super) fn new(
+        pool: &Pool<T>,
+        ejection: &Ejection,
+        probes: bool,
+        gated: bool,
+        random: fastrand::Rng,
+    ) -> Self {
+        let watcher = pool.watch(Watching {
+            in_a_row: ejection.failures_in_a_row,
+            gateway_in_a_row: ejection.gateway_failures_in_a_row,
+            measured: ejection.latency.is_some(),
+            gated,
+            probes,
+            max_ejected: ejection.max_ejected,
+        });
+        let mut outliers = Outliers::new(ejection.clone(), now(), random);
+        outliers.members(&pool.snapshot(), now());
+        Self {
+            pool: pool.downgrade(),
+            alarms: Arc::clone(pool.alarms()),
+            watcher,
+            outliers,
+            verdicts: Vec::new(),
+            applied: None,
+        }
+    }
+
+    pub(super) fn pool(&self) -> Option<Pool<T>> {
+        self.pool.upgrade()
+    }
+
+    /// Adds what was found out in another way.
+    #[cfg(feature = "tower")]
+    pub(super) fn add(&mut self, handle: Handle, verdict: Verdict) {
+        self.verdicts.push((handle, verdict));
+    }
+
+    /// Hears what there is, and wakes when there is more.
+    pub(super) fn listen(&mut self, cx: &mut Context<'_>) -> Heard {
+        let mut heard = Heard::Nothing;
+        while let Poll::Ready(word) = self.alarms.poll(self.watcher, cx) {
+            let Some(pool) = self.pool.upgrade() else {
+                return Heard::Dropped;
+            };
+            if word.over {
+                return Heard::Replaced;
+            }
+            if word.changed {
+                heard = Heard::Changed;
+                self.outliers.members(&pool.snapshot(), now());
+            }
+            for handle in word.raised {
+                let verdicts = self.outliers.alarm(handle, now());
+                self.verdicts.extend(verdicts);
+            }
+        }
+        heard
+    }
+
+    /// Does what is due, and applies what was found out; returns when to come again.
+    pub(super) fn advance(&mut self, now: Instant) -> Instant {
+        let due = self.outliers.advance(now);
+        self.verdicts.extend(due);
+        let again = self.apply(now);
+        let next = self.outliers.next();
+        again.map_or(next, |again| again.min(next))
+    }
+
+    /// Applies what was found out, or returns when it may.
+    fn apply(&mut self, now: Instant) -> Option<Instant> {
+        if self.verdicts.is_empty() {
+            return None;
+        }
+        let next = self.applied.map(|applied| applied + APART);
+        if let Some(next) = next.filter(|&next| next > now) {
+            return Some(next);
+        }
+        let verdicts = std::mem::take(&mut self.verdicts);
+        if let Some(pool) = self.pool.upgrade() {
+            let done = pool.judge(verdicts.clone());
+            for ((handle, verdict), done) in verdicts.iter().zip(done) {
+                self.outliers.done(*handle, verdict, done);
+            }
+            self.applied = Some(now);
+        }
+        None
+    }
+}
+
+impl<T: Value> Drop for Traffic<T> {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.upgrade() {
+            pool.unwatch(self.watcher);
+        }
+    }
+}
+
+/// A watch over a pool's traffic that waits for nothing by itself, for programs without tokio; from
+/// [`Ejection::watch`]. Elsewhere [`Health`](super) does this on a task.
+///
+/// Dropping it ends the watch, and what was known of the backends' health is forgotten.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::backend::{Failure, Outcome, State};
+/// use evenkeel::health::Ejection;
+/// use evenkeel::{Backend, Pool};
+/// use std::time::Instant;
+///
+/// let pool = Pool::from(["a", "b"].map(|id| Backend::new(id, ())));
+/// let mut watch = Ejection::new().watch(&pool);
+/// for _ in 0..5 {
+///     let (_, completion) = pool.start(|_set| Some(0)).expect("a is eligible");
+///     completion.finish(Outcome::Failure(Failure::Connect));
+/// }
+///
+/// // In a loop or a thread of yours, every few milliseconds:
+/// watch.advance(Instant::now());
+/// assert_eq!(pool.get("a").expect("a member").state(), State::Ejected);
+/// ```
+#[must_use = "dropping it ends the watch"]
+pub struct EjectionWatch<T: Value>(Traffic<T>);
+
+impl<T: Value> EjectionWatch<T> {
+    /// Does what is to be done by now: ejects, offers trials, takes back. Returns when there will be
+    /// more even if no request fails before; `None` when the pool is gone, or watched by another.
+    ///
+    /// Backends are ejected when this is called, so call it often. It takes some nanoseconds while
+    /// there is nothing to do.
+    pub fn advance(&mut self, now: Instant) -> Option<Instant> {
+        match self.0.listen(&mut Context::from_waker(Waker::noop())) {
+            Heard::Dropped | Heard::Replaced => None,
+            Heard::Nothing | Heard::Changed => {
+                self.0.pool()?;
+                Some(self.0.advance(now))
+            }
+        }
+    }
+}
+
+impl Ejection {
+    /// Watches a pool by these rules, without tokio: see [`EjectionWatch`].
+    pub fn watch<T: Value>(self, pool: &Pool<T>) -> EjectionWatch<T> {
+        EjectionWatch(Traffic::new(
+            pool,
+            &self,
+            false,
+            false,
+            fastrand::Rng::new(),
+        ))
+    }
+}
+
+impl<T: Value> fmt::Debug for EjectionWatch<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EjectionWatch").finish_non_exhaustive()
+    }
+}
