@@ -45,9 +45,11 @@ use self::common::measure::{BATCHES, Effort};
 struct Plan {
     /// Numbers of backends for the tables.
     sizes: [usize; 4],
-    effort: Effort,
     /// How often the pools are made anew.
     pools: usize,
+    /// With each.
+    rounds: usize,
+    batch: Duration,
     probes: Probing,
     /// The number of backends for changes of state, and of those changes for each figure.
     pool: usize,
@@ -65,11 +67,9 @@ impl Plan {
     fn full() -> Self {
         Self {
             sizes: [3, 100, 1_000, 10_000],
-            effort: Effort {
-                batch: Duration::from_micros(200),
-                rounds: 7,
-            },
             pools: 12,
+            rounds: 4,
+            batch: Duration::from_micros(200),
             probes: Probing {
                 backends: 10_000,
                 interval: Duration::from_secs(5),
@@ -83,11 +83,9 @@ impl Plan {
     fn smoke() -> Self {
         Self {
             sizes: [3, 10, 20, 30],
-            effort: Effort {
-                batch: Duration::from_micros(5),
-                rounds: 1,
-            },
             pools: 1,
+            rounds: 1,
+            batch: Duration::from_micros(5),
             probes: Probing {
                 backends: 20,
                 interval: Duration::from_millis(50),
@@ -95,6 +93,16 @@ impl Plan {
             },
             pool: 100,
             changes: 2,
+        }
+    }
+
+    /// A batch, of which one runs before those that count, meets most of a pool's backends.
+    fn effort(&self, size: usize) -> Effort {
+        const LARGE: usize = 10_000;
+        let batch = self.batch * if size < LARGE { 1 } else { 5 };
+        Effort {
+            batch,
+            rounds: self.rounds,
         }
     }
 }
@@ -119,7 +127,7 @@ fn main() {
     println!(
         "{cores} cores. Columns of picks and requests are numbers of backends; their figures come \
          from\n{} interleaved rounds of {BATCHES} batches for each of {} pools.",
-        plan.effort.rounds, plan.pools,
+        plan.rounds, plan.pools,
     );
     let mut targets = Vec::new();
     if wanted("picks") {

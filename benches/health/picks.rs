@@ -32,7 +32,7 @@ fn table(plan: &Plan, title: &str, case: fn(&Row, Pool<()>) -> Case) -> f64 {
     let mut worst = f64::NAN;
     for row in &USUAL {
         let measured = plan.sizes.map(|size| {
-            measure(plan, |variant| {
+            measure(plan, size, |variant| {
                 let pool = pool(size, Weights::Equal, &());
                 let watcher = Watch::ALL[variant].over(&pool);
                 case(row, pool).keep(watcher)

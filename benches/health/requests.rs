@@ -78,7 +78,7 @@ fn rows(
     case: impl Fn(Pool<NoOp>) -> Case,
 ) {
     let measured = plan.sizes.map(|size| {
-        measure(plan, |variant| {
+        measure(plan, size, |variant| {
             let pool = pool(size, Weights::Equal, &NoOp);
             let watcher = Watch::ALL[variant].over(&pool);
             case(pool).keep(watcher)

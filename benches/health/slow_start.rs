@@ -21,7 +21,7 @@ pub(crate) fn compare(plan: &Plan) {
     );
     for row in USUAL.iter().chain([&EXACT_LEAST_REQUESTS]) {
         let measured = plan.sizes.map(|size| {
-            measure(plan, |starts_slowly| {
+            measure(plan, size, |starts_slowly| {
                 let pool = pool(size - 1, Weights::Equal, &NoOp);
                 if starts_slowly == 1 {
                     let window = Duration::from_secs(3600);

@@ -48,16 +48,25 @@ impl Watch {
 }
 
 /// Measures variants in the same rounds, and again with new pools.
-pub(crate) fn measure<const N: usize>(plan: &Plan, make: impl Fn(usize) -> Case) -> Measured<N> {
+pub(crate) fn measure<const N: usize>(
+    plan: &Plan,
+    size: usize,
+    make: impl Fn(usize) -> Case,
+) -> Measured<N> {
+    let effort = plan.effort(size);
     let mut measured = Measured {
         samples: std::array::from_fn(|_| Samples::default()),
         allocations: [0.0; N],
     };
     for time in 0..plan.pools {
-        // Each is made first, and runs first, in its turn.
-        let order: [usize; N] = std::array::from_fn(|at| (at + time) % N);
+        // Each is made first, and runs first, in its turn, and each after each: what ran before has
+        // had the caches.
+        let mut order: [usize; N] = std::array::from_fn(|at| (at + time) % N);
+        if time % 2 == 1 {
+            order.reverse();
+        }
         let mut cases: Vec<Case> = order.iter().map(|&variant| make(variant)).collect();
-        let samples = interleave(&mut cases, &plan.effort);
+        let samples = interleave(&mut cases, &effort);
         for ((variant, samples), mut case) in order.into_iter().zip(samples).zip(cases) {
             measured.samples[variant].append(samples);
             let most = &mut measured.allocations[variant];
