@@ -148,6 +148,7 @@ fn at_once(plan: &Plan) {
             completion.finish(Outcome::Rejected);
         }
         let last = id(backends[number - 1]);
+        // Picks still find it, if less often; but they see what the pool shows.
         let pool = setting.selector.pool();
         until(cause, || pool.get(&last).is_some_and(|it| it.share() < 1.0))
     });
