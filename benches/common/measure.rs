@@ -15,6 +15,8 @@ pub(crate) const BATCHES: usize = 8;
 /// One thing to measure: how to do it n times.
 pub(crate) struct Case {
     run: Box<dyn FnMut(u64)>,
+    /// Undoes what running has left behind.
+    clear: Box<dyn FnMut()>,
 }
 
 /// Nanoseconds for one time, in each batch or round.
@@ -23,14 +25,37 @@ pub(crate) struct Samples(Vec<f64>);
 
 impl Case {
     pub(crate) fn new(run: impl FnMut(u64) + 'static) -> Self {
-        Self { run: Box::new(run) }
+        Self {
+            run: Box::new(run),
+            clear: Box::new(|| {}),
+        }
+    }
+
+    /// Does something after each batch that does not count.
+    pub(crate) fn clear(self, clear: impl FnMut() + 'static) -> Self {
+        let clear = Box::new(clear);
+        Self { clear, ..self }
+    }
+
+    /// Keeps something for as long as this may run.
+    pub(crate) fn keep<K: 'static>(mut self, kept: K) -> Self {
+        let run = move |n| {
+            let _kept = &kept;
+            (self.run)(n);
+        };
+        Self {
+            run: Box::new(run),
+            clear: self.clear,
+        }
     }
 
     /// Returns how often it allocates each time.
     pub(crate) fn allocations(&mut self) -> f64 {
         const TIMES: u64 = 1_000;
         (self.run)(TIMES / 10);
+        (self.clear)();
         let info = allocation_counter::measure(|| (self.run)(TIMES));
+        (self.clear)();
         info.count_total as f64 / TIMES as f64
     }
 
@@ -38,6 +63,7 @@ impl Case {
     fn round(&mut self, times: u64) -> f64 {
         // Those that ran since its last turn have pushed its data out of the caches.
         (self.run)(times);
+        (self.clear)();
         let batches = (0..BATCHES).map(|_| self.batch(times));
         batches.collect::<Samples>().undisturbed()
     }
@@ -45,13 +71,16 @@ impl Case {
     fn batch(&mut self, times: u64) -> f64 {
         let start = Instant::now();
         (self.run)(times);
-        start.elapsed().as_nanos() as f64 / times as f64
+        let elapsed = start.elapsed();
+        (self.clear)();
+        elapsed.as_nanos() as f64 / times as f64
     }
 
     /// Returns how many times fill a batch.
     fn fill(&mut self, batch: Duration) -> u64 {
         // Some do all their building at the first request.
         (self.run)(1);
+        (self.clear)();
         let batch = batch.as_nanos() as f64;
         let mut times = 1;
         loop {
@@ -81,9 +110,34 @@ impl Samples {
     /// rounds: the median of the rounds' ratios, so that what slowed a whole round does not count.
     pub(crate) fn over(&self, other: &Self) -> f64 {
         let pairs = self.0.iter().zip(&other.0);
-        let ratios: Self = pairs.map(|(mine, its)| mine / its).collect();
-        let sorted = ratios.sorted();
+        pairs
+            .map(|(mine, its)| mine / its)
+            .collect::<Self>()
+            .median()
+    }
+
+    /// Returns how much longer these took than `other`: the median of the rounds' differences.
+    pub(crate) fn beyond(&self, other: &Self) -> f64 {
+        let pairs = self.0.iter().zip(&other.0);
+        pairs
+            .map(|(mine, its)| mine - its)
+            .collect::<Self>()
+            .median()
+    }
+
+    /// Not a number if there are none.
+    pub(crate) fn median(&self) -> f64 {
+        let sorted = self.sorted();
         sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    pub(crate) fn greatest(&self) -> f64 {
+        self.0.iter().copied().fold(f64::NAN, f64::max)
+    }
+
+    /// Adds those of further rounds.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
     }
 
     fn sorted(&self) -> Vec<f64> {

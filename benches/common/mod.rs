@@ -5,3 +5,5 @@
 pub(crate) mod measure;
 pub(crate) mod pool;
 pub(crate) mod report;
+pub(crate) mod requests;
+pub(crate) mod services;

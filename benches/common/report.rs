@@ -84,15 +84,15 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (most, bound, met) = match self.bound {
-            Bound::AtMost(bound) => ("most", bound, self.figure <= bound),
-            Bound::AtLeast(bound) => ("least", bound, self.figure >= bound),
+        let (most, bound, misses_by) = match self.bound {
+            Bound::AtMost(bound) => ("most", bound, self.figure - bound),
+            Bound::AtLeast(bound) => ("least", bound, bound - self.figure),
         };
         let kind = if self.goal { "goal" } else { "target" };
-        let verdict = match met {
-            _ if self.figure.is_nan() => "not measured",
-            true => "met",
-            false => "missed",
+        let verdict = match misses_by {
+            by if by.is_nan() => "not measured".to_owned(),
+            by if by > 0.0 => format!("missed by {}", ratio(by)),
+            _ => "met".to_owned(),
         };
         write!(f, "{:66} {:>9.2} {:2}", self.what, self.figure, self.unit)?;
         write!(f, "  {kind:>6}: at {most:5} {bound:>5}  {verdict}")

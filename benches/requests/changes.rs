@@ -9,8 +9,8 @@ use super::Plan;
 use super::common::measure::{Case, interleave};
 use super::common::pool::{Weights, id};
 use super::common::report::{Table, Target, figure, thousands};
+use super::common::services::NoOp;
 use super::ours::balance;
-use super::services::NoOp;
 
 #[derive(Clone, Copy)]
 enum Change {

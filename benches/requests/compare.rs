@@ -10,8 +10,9 @@ use super::Plan;
 use super::common::measure::{Case, Samples, interleave};
 use super::common::pool::Weights;
 use super::common::report::{Table, Target, figure, ratio, thousands};
-use super::ours::{balance, clone_and_call};
-use super::services::NoOp;
+use super::common::requests::clone_and_call;
+use super::common::services::NoOp;
+use super::ours::balance;
 use super::theirs::{bare, behind_buffer, peak_ewma, pending_requests};
 
 /// How many requests are under way at once where one Buffer serves many.

@@ -28,7 +28,6 @@ mod common;
 mod compare;
 mod ours;
 mod pickers;
-mod services;
 mod theirs;
 mod threads;
 

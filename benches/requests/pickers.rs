@@ -7,8 +7,9 @@ use super::Plan;
 use super::common::measure::{Case, interleave};
 use super::common::pool::Weights;
 use super::common::report::{Table, figure, ratio, thousands};
-use super::ours::{balance, clone_and_call, picks};
-use super::services::NoOp;
+use super::common::requests::clone_and_call;
+use super::common::services::NoOp;
+use super::ours::{balance, picks};
 
 pub(crate) fn requests(plan: &Plan) {
     table(

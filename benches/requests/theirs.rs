@@ -12,7 +12,7 @@ use tower::load::{CompleteOnResponse, Load, PeakEwma, PendingRequests};
 use tower::{Service, ServiceExt};
 
 use super::common::measure::Case;
-use super::services::NoOp;
+use super::common::services::NoOp;
 
 type List<S> = ServiceList<Vec<S>>;
 

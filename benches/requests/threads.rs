@@ -12,8 +12,9 @@ use super::Plan;
 use super::common::measure::Samples;
 use super::common::pool::Weights;
 use super::common::report::{Table, Target, figure, ratio, thousands};
-use super::ours::{balance, requests};
-use super::services::{NoOp, Work};
+use super::common::requests::requests;
+use super::common::services::{NoOp, Work};
+use super::ours::balance;
 
 /// Those that draw a few candidates.
 const SAMPLED: [Algorithm; 4] = [

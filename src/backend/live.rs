@@ -148,6 +148,11 @@ impl Live {
         self.in_flight.fetch_or(flags, Ordering::Release);
     }
 
+    pub(crate) fn stop_recording(&self) {
+        let kept = !(RECORDED | MEASURED);
+        self.in_flight.fetch_and(kept, Ordering::Relaxed);
+    }
+
     /// From now on it is neither, and neither the index nor the total knows of this backend.
     pub(crate) fn retire(&self) {
         let kept = !(INDEXED | COUNTED);
@@ -246,7 +251,9 @@ impl Live {
         let latency = now.saturating_sub(since);
         self.average.record(latency, outcome, now, self.latency);
         self.waiting.leave(since);
-        if let Some(record) = self.record() {
+        if self.in_flight.load(Ordering::Relaxed) & MEASURED != 0
+            && let Some(record) = self.record()
+        {
             record.note_latency(latency, outcome);
         }
         Duration::from_nanos(latency)

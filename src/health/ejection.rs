@@ -189,10 +189,10 @@ impl Ejection {
     /// Ejects backends that are slower, over an interval, than `factor` times the median of all,
     /// and than `floor`. Default: off.
     ///
-    /// A backend's latency is the mean of the time to the response head, over one in four of its
+    /// A backend's latency is the mean of the time to the response head, over one in eight of its
     /// requests: those that were answered in the interval, those that were given up after waiting
     /// longer than usual, and those that still wait. So a backend that hangs is slow. It costs
-    /// about 20 ns for each request, on average, unless the picker measures latency anyway.
+    /// about 10 ns for each request, on average, unless the picker measures latency anyway.
     ///
     /// # Errors
     ///
@@ -227,7 +227,7 @@ impl Ejection {
     }
 
     /// Sets how many requests a backend must have had in an interval for its rates to say anything;
-    /// of measured ones, for latency, a quarter of it. Default 100.
+    /// of measured ones, for latency, an eighth of it. Default 100.
     ///
     /// # Errors
     ///

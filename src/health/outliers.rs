@@ -372,7 +372,7 @@ impl Outliers {
         let Some(limit) = self.rules.latency else {
             return Vec::new();
         };
-        let least = self.rules.minimum_requests.div_ceil(4);
+        let least = self.rules.minimum_requests.div_ceil(8);
         let measured = interval.iter().filter(|(_, of)| of.measured >= least);
         let mut means: Vec<(Handle, u64)> = measured
             .map(|(handle, of)| (*handle, of.latency / of.measured))

@@ -32,7 +32,7 @@ pub(super) enum Heard {
 }
 
 /// So long after a change to a pool, what is found out is gathered into the next one.
-const APART: Duration = Duration::from_millis(5);
+const APART: Duration = Duration::from_millis(3);
 
 impl<T: Value> Traffic<T> {
     pub(super) fn new(

@@ -116,6 +116,7 @@ impl<T: Clone> Book<T> {
             let Some(member) = self.members.get(slot as usize) else {
                 continue;
             };
+            member.live.stop_recording();
             let known = &member.condition;
             let nothing = known.probed == Probed::Unknown
                 && known.ejected.is_none()
@@ -134,15 +135,27 @@ impl<T: Clone> Book<T> {
     }
 
     pub(super) fn judge(&mut self, verdicts: Vec<(Handle, Verdict)>) -> Vec<bool> {
-        let verdicts = verdicts.into_iter();
-        let done = verdicts
-            .map(|(handle, verdict)| self.apply_verdict(handle, verdict))
-            .collect();
+        let mut done = vec![false; verdicts.len()];
+        // Ejections last: how many more there may be is then counted once.
+        let is_ejection = |verdict: &Verdict| matches!(verdict, Verdict::Eject { .. });
+        let (ejections, others): (Vec<_>, Vec<_>) = verdicts
+            .into_iter()
+            .enumerate()
+            .partition(|(_, (_, verdict))| is_ejection(verdict));
+        let mut room = None;
+        for (at, (handle, verdict)) in others.into_iter().chain(ejections) {
+            done[at] = self.apply_verdict(handle, verdict, &mut room);
+        }
         self.renew_if_changed();
         done
     }
 
-    fn apply_verdict(&mut self, handle: Handle, verdict: Verdict) -> bool {
+    fn apply_verdict(
+        &mut self,
+        handle: Handle,
+        verdict: Verdict,
+        room: &mut Option<usize>,
+    ) -> bool {
         let slot = handle.slot() as u32;
         let Some(member) = self.members.get(handle.slot()) else {
             return false;
@@ -158,9 +171,12 @@ impl<T: Clone> Book<T> {
                     .as_ref()
                     .is_some_and(|ejected| ejected.trial);
                 let ejectable = state.is_in_use() && state != State::ForcedUp;
-                let may = again || (ejectable && self.has_room());
-                if !may {
-                    return false;
+                if !again {
+                    let left = *room.get_or_insert_with(|| self.room());
+                    if !ejectable || left == 0 {
+                        return false;
+                    }
+                    *room = Some(left - 1);
                 }
                 self.rethink(slot, |condition| {
                     condition.ejected = Some(Ejected {
@@ -223,7 +239,7 @@ impl<T: Clone> Book<T> {
         let window = self.rules.slow_start.map_or(0, SlowStart::window);
         let end = until.saturating_add(window);
         if !(known && self.snapshot().is_guarded(slot as usize, end)) {
-            self.renew();
+            self.stale = true;
         }
         true
     }
@@ -252,8 +268,8 @@ impl<T: Clone> Book<T> {
         }
     }
 
-    /// Whether one more may be ejected.
-    fn has_room(&self) -> bool {
+    /// How many more may be ejected.
+    fn room(&self) -> usize {
         let (mut out, mut all) = (0, 0);
         for member in self.free_members() {
             all += 1;
@@ -261,7 +277,7 @@ impl<T: Clone> Book<T> {
                 member.condition.ejected.is_some() || member.condition.probed == Probed::Unhealthy,
             );
         }
-        out < self.most_ejected(all)
+        self.most_ejected(all).saturating_sub(out)
     }
 
     /// Of so many that no operator holds: at least one, never all.
