@@ -116,6 +116,10 @@ impl Outliers {
         }
     }
 
+    pub(super) fn knows(&self, handle: Handle) -> bool {
+        self.known.contains_key(&handle)
+    }
+
     /// When [`advance`](Self::advance) has something to do.
     pub(super) fn next(&self) -> Instant {
         let due = self.due.first().map(|&(at, _)| at);

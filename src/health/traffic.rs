@@ -15,6 +15,10 @@ pub(super) struct Traffic<T: Value> {
     alarms: Arc<Alarms>,
     watcher: u64,
     outliers: Outliers,
+    /// There are other members than `outliers` knows.
+    stale: bool,
+    /// When it learnt of them last.
+    looked: Option<Instant>,
     /// Not yet applied.
     verdicts: Vec<(Handle, Verdict)>,
     /// When there were some last.
@@ -34,6 +38,10 @@ pub(super) enum Heard {
 /// So long after a change to a pool, what is found out is gathered into the next one.
 const APART: Duration = Duration::from_millis(3);
 
+/// So long after the members were looked through, further changes of them are gathered, too: a look is
+/// a walk over all. (A newcomer that raises an alarm is known at once.)
+const LOOKS_APART: Duration = Duration::from_millis(50);
+
 impl<T: Value> Traffic<T> {
     pub(super) fn new(
         pool: &Pool<T>,
@@ -50,13 +58,16 @@ impl<T: Value> Traffic<T> {
             probes,
             max_ejected: ejection.max_ejected,
         });
-        let mut outliers = Outliers::new(ejection.clone(), now(), random);
-        outliers.members(&pool.snapshot(), now());
+        let now = now();
+        let mut outliers = Outliers::new(ejection.clone(), now, random);
+        outliers.members(&pool.snapshot(), now);
         Self {
             pool: pool.downgrade(),
             alarms: Arc::clone(pool.alarms()),
             watcher,
             outliers,
+            stale: false,
+            looked: None,
             verdicts: Vec::new(),
             applied: None,
         }
@@ -74,6 +85,7 @@ impl<T: Value> Traffic<T> {
 
     /// Hears what there is, and wakes when there is more.
     pub(super) fn listen(&mut self, cx: &mut Context<'_>) -> Heard {
+        let now = now();
         let mut heard = Heard::Nothing;
         while let Poll::Ready(word) = self.alarms.poll(self.watcher, cx) {
             let Some(pool) = self.pool.upgrade() else {
@@ -82,16 +94,38 @@ impl<T: Value> Traffic<T> {
             if word.over {
                 return Heard::Replaced;
             }
-            if word.changed {
+            self.stale |= word.changed;
+            let unknown = |handle: &Handle| !self.outliers.knows(*handle);
+            if self.may_look(now) || (self.stale && word.raised.iter().any(unknown)) {
+                self.look(&pool, now);
                 heard = Heard::Changed;
-                self.outliers.members(&pool.snapshot(), now());
             }
             for handle in word.raised {
-                let verdicts = self.outliers.alarm(handle, now());
+                let verdicts = self.outliers.alarm(handle, now);
                 self.verdicts.extend(verdicts);
             }
         }
+        if self.may_look(now)
+            && let Some(pool) = self.pool.upgrade()
+        {
+            self.look(&pool, now);
+            heard = Heard::Changed;
+        }
         heard
+    }
+
+    fn look(&mut self, pool: &Pool<T>, now: Instant) {
+        self.outliers.members(&pool.snapshot(), now);
+        (self.stale, self.looked) = (false, Some(now));
+    }
+
+    fn look_again(&self) -> Option<Instant> {
+        let again = self.looked.map(|looked| looked + LOOKS_APART);
+        again.filter(|_| self.stale)
+    }
+
+    fn may_look(&self, now: Instant) -> bool {
+        self.stale && self.look_again().is_none_or(|again| again <= now)
     }
 
     /// Does what is due, and applies what was found out; returns when to come again.
@@ -99,8 +133,8 @@ impl<T: Value> Traffic<T> {
         let due = self.outliers.advance(now);
         self.verdicts.extend(due);
         let again = self.apply(now);
-        let next = self.outliers.next();
-        again.map_or(next, |again| again.min(next))
+        let next = again.into_iter().chain(self.look_again());
+        next.fold(self.outliers.next(), Instant::min)
     }
 
     /// Applies what was found out, or returns when it may.

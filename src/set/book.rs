@@ -177,23 +177,30 @@ impl<T: Clone> Book<T> {
         }
         self.free.extend(draft.freed.into_iter().map(Reverse));
         if reordered || draft.touched.iter().any(|&slot| self.differs(slot)) {
-            if reordered || draft.touched.iter().any(|&slot| self.lies_elsewhere(slot)) {
+            let mut touched = draft.touched.iter();
+            let mut elsewhere = reordered || touched.any(|&slot| self.lies_elsewhere(slot));
+            if elsewhere {
                 self.layout = new_layout();
             }
-            self.release_excess();
+            elsewhere |= self.release_excess();
             self.stale = false;
             self.renew();
-            self.alarms.changed();
+            if elsewhere {
+                self.alarms.changed();
+            }
         }
         (changes, draft.replaced)
     }
 
-    /// Whether its settings are others than those that were published last, or it is new or gone.
+    /// Whether its settings or its value are others than those that were published last, or it is new
+    /// or gone.
     fn lies_elsewhere(&self, slot: u32) -> bool {
         let published = self.snapshot.members.get(slot as usize);
         match (published, self.members.get(slot as usize)) {
             (Some(old), Some(new)) => {
-                !Arc::ptr_eq(&old.live, &new.live) || old.settings != new.settings
+                !Arc::ptr_eq(&old.live, &new.live)
+                    || old.settings != new.settings
+                    || old.condition.values != new.condition.values
             }
             (old, new) => old.is_some() != new.is_some(),
         }

@@ -39,6 +39,9 @@ struct Slots {
 
 const OUT: u32 = u32::MAX;
 
+/// So much longer than a restraint a list looks out for it, in nanoseconds: a second.
+const SLACK: u64 = 1_000_000_000;
+
 /// Some on the list do not take every request that is picked for them.
 pub(crate) struct Guarded {
     slow_start: Option<SlowStart>,
@@ -94,7 +97,7 @@ impl<T> List<T> {
             .filter(|&guard| guard != Guard::Open)
             .collect();
         let window = slow_start.map_or(0, SlowStart::window);
-        let (mut until, mut oldest) = (0, u64::MAX);
+        let (mut until, mut oldest, mut slack) = (0, u64::MAX, 0);
         for &guard in &guards {
             let begin = match guard {
                 Guard::Open => continue,
@@ -103,9 +106,13 @@ impl<T> List<T> {
                     continue;
                 }
                 Guard::Ramping { since } => since,
-                Guard::Restrained { until } => until,
+                Guard::Restrained { until } => {
+                    // It will be prolonged, which needs not be published then.
+                    slack = SLACK;
+                    until
+                }
             };
-            until = until.max(begin.saturating_add(window));
+            until = until.max(begin.saturating_add(window + slack));
             oldest = oldest.min(begin);
         }
         let guarded = (!guards.is_empty()).then(|| Guarded {

@@ -292,9 +292,10 @@ impl<T: Clone> Book<T> {
     }
 
     /// When members have left or are held, fewer may be ejected: those go back that are due first.
-    pub(super) fn release_excess(&mut self) {
+    /// Returns whether any did.
+    pub(super) fn release_excess(&mut self) -> bool {
         if self.ejected.is_empty() {
-            return;
+            return false;
         }
         let (mut ejected, mut all) = (Vec::new(), 0);
         for member in self.free_members() {
@@ -308,6 +309,7 @@ impl<T: Clone> Book<T> {
         for (.., slot) in ejected.into_iter().take(excess) {
             self.rethink(slot as u32, |condition| condition.ejected = None);
         }
+        excess > 0
     }
 
     fn free_members(&self) -> impl Iterator<Item = &Member<T>> {
