@@ -4,6 +4,10 @@
 
 mod bound;
 mod ejection;
+mod operators;
 mod outliers;
+mod panic;
+mod probes;
 mod setup;
 mod trials;
+mod watching;
