@@ -9,5 +9,7 @@ mod outliers;
 mod panic;
 mod probes;
 mod setup;
+mod tiers;
 mod trials;
 mod watching;
+mod zones;
