@@ -4,11 +4,14 @@
 
 mod bound;
 mod ejection;
+mod flapping;
 mod operators;
 mod outliers;
 mod panic;
 mod probes;
+mod returning;
 mod setup;
+mod slow_start;
 mod tiers;
 mod trials;
 mod watching;

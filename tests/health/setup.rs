@@ -87,7 +87,7 @@ struct Inner {
     most: usize,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Says {
     Well,
     Degraded,
