@@ -218,6 +218,8 @@ impl Alarms {
         set(&self.gateway_in_a_row, gateway_in_a_row);
         let mut inner = self.inner();
         inner.watcher += 1;
+        // It looks at the members by itself when it begins.
+        inner.changed = false;
         let watcher = inner.watcher;
         let before = inner.waker.take();
         drop(inner);

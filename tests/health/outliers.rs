@@ -231,7 +231,7 @@ async fn too_few_measured_requests_say_nothing_about_latency() {
     let ejection = rules().latency(3.0, Duration::ZERO).unwrap();
     let _watching = Health::new().ejection(ejection).spawn(&pool);
     let begin = Instant::now();
-    take(&pool, 2, &[100, 10, 10, 10, 10]).await;
+    take(&pool, 1, &[100, 10, 10, 10, 10]).await;
     at(begin, 10.01).await;
     assert_eq!(pool.status().healthy(), 5);
 }

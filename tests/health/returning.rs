@@ -150,13 +150,15 @@ async fn a_backends_own_word_on_when_to_come_again_is_heeded_up_to_300_seconds()
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_heeded_only_with_a_rejection_and_a_spare_of_zero_turns_it_off() {
+async fn it_is_heeded_with_a_failure_too_and_a_spare_of_zero_turns_it_off() {
     let pool = pool(10);
     let _watching = Health::new().ejection(exact()).spawn(&pool);
     let mut completion = start(&pool, "0");
     completion.retry_after(Duration::from_secs(100));
     completion.finish(FAILURE);
     settle().await;
+    assert_eq!(share(&pool), 0.1);
+    sleep(Duration::from_secs(100)).await;
     assert_eq!(share(&pool), 1.0);
 
     let off = exact().spare(Duration::ZERO);
