@@ -15,9 +15,10 @@ use crate::sync::{AtomicU64, Ordering};
 /// Open ─────────────> Ramping ──────────────────────> Restrained ── until ──> Ramping, since then
 ///  │
 ///  └─ trial(epoch) ─> Free ── take ──> Taken ── a good head ──> Answered
-///                      ^                 │  │                      │ ended, or given up
-///                      └─── given up ────┘  └─ success ─> Passed <─┘
-///                                           └─ failure ─> Failed <── failure ── Answered
+///                                       ^ │ │                      │ ended, or given up
+///           GivenUp ──────── take ──────┘ │ └─ success ─> Passed <─┘
+///              ^                          │ └─ failure ─> Failed <── failure ── Answered
+///              └───────── given up ───────┘
 /// ```
 ///
 /// The pool's writer, one at a time, opens it, ramps, restrains, and offers a trial; requests take
@@ -50,6 +51,8 @@ pub(crate) enum Guard {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Free,
+    /// The same, but somebody has tried, and got no answer for as long as it was waited for.
+    GivenUp,
     Taken,
     /// With a good head.
     Answered,
@@ -87,6 +90,7 @@ impl Gate {
     /// trial of which neither happens has failed when its time is up.
     pub(super) fn take(&self, epoch: NonZeroU32) -> bool {
         self.step(epoch, Phase::Free, Phase::Taken)
+            || self.step(epoch, Phase::GivenUp, Phase::Taken)
     }
 
     /// A good head has arrived.
@@ -103,13 +107,15 @@ impl Gate {
             Outcome::Success => end(Phase::Passed),
             Outcome::Failure(_) => end(Phase::Failed),
             Outcome::Rejected | Outcome::Cancelled => {
-                self.hand_back(epoch);
+                self.step(epoch, Phase::Taken, Phase::GivenUp);
                 // Whoever read a good head and lost interest has seen enough.
                 self.step(epoch, Phase::Answered, Phase::Passed)
             }
         }
     }
 
+    /// It was never sent.
+    #[cfg(feature = "tower")]
     fn hand_back(&self, epoch: NonZeroU32) {
         self.step(epoch, Phase::Taken, Phase::Free);
     }
@@ -170,9 +176,10 @@ impl Guard {
                 epoch: NonZeroU32::new((value >> 8) as u32).unwrap_or(NonZeroU32::MIN),
                 phase: match value & 0xff {
                     0 => Phase::Free,
-                    1 => Phase::Taken,
-                    2 => Phase::Answered,
-                    3 => Phase::Passed,
+                    1 => Phase::GivenUp,
+                    2 => Phase::Taken,
+                    3 => Phase::Answered,
+                    4 => Phase::Passed,
                     _ => Phase::Failed,
                 },
             },

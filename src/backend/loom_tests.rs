@@ -207,7 +207,7 @@ fn a_trial_that_was_given_up_can_be_taken_again() {
         // Before that or after it.
         let again = live.take_trial(epoch);
         given_up.join().unwrap();
-        let phase = if again { Phase::Taken } else { Phase::Free };
+        let phase = if again { Phase::Taken } else { Phase::GivenUp };
         assert_eq!(live.guard(), Guard::Trial { epoch, phase });
         assert!(again || live.take_trial(epoch));
     });

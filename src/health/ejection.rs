@@ -29,9 +29,9 @@ use crate::InvalidSetting;
 /// ```
 ///
 /// On trial, one request at a time is sent to the backend, if the picker picks it. Its success
-/// takes the backend back; its failure ejects it for longer. A trial that is cancelled is none, and
-/// the next request may be one. If no answer has come within an interval, it failed; if nobody
-/// tried within an interval, the backend is taken back. What a trial of the past has to say is
+/// takes the backend back; its failure ejects it for longer. A trial that is cancelled or rejected is
+/// none, and the next request may be one. If no answer has come within an interval, it failed; if
+/// nobody tried within an interval, the backend is taken back. What a trial of the past has to say is
 /// ignored. After each interval without an ejection, n is one less.
 ///
 /// # Bound

@@ -99,6 +99,10 @@ impl Outliers {
                 }
                 let degraded_until = member.condition.degraded_until;
                 self.due.extend(degraded_until.map(|until| (until, handle)));
+                // What is faster than the floor says nothing.
+                if let (Some(record), Some(limit)) = (member.live.record(), self.rules.latency) {
+                    record.set_slow(limit.floor);
+                }
                 Known {
                     live: Arc::clone(&member.live),
                     stage,
@@ -217,7 +221,11 @@ impl Outliers {
         };
         match verdict {
             Verdict::Eject { until, .. } if done => {
-                known.strikes = known.strikes.saturating_add(1);
+                // Beyond the longest time they would only take longer to live down.
+                let longest = self.rules.max_time.max(self.rules.base_time);
+                if doubled(self.rules.base_time, known.strikes) < longest {
+                    known.strikes += 1;
+                }
                 known.stage = Stage::Ejected { until: *until };
                 known.was_out = true;
                 self.due.insert((*until, handle));
@@ -245,8 +253,7 @@ impl Outliers {
     fn eject(&mut self, handle: Handle, why: Why, now: Instant) -> (Handle, Verdict) {
         let strikes = self.known.get(&handle).map_or(0, |known| known.strikes);
         let most = self.rules.max_time.max(self.rules.base_time);
-        let doubled = 1u32.checked_shl(strikes).unwrap_or(u32::MAX);
-        let time = self.rules.base_time.saturating_mul(doubled).min(most);
+        let time = doubled(self.rules.base_time, strikes).min(most);
         let jitter = time.mul_f64(self.rules.jitter * self.random.f64());
         let why = Arc::new(why);
         let until = now + time + jitter;
@@ -271,7 +278,9 @@ impl Outliers {
             // A long stream that began well, or nobody who tried.
             Phase::Answered | Phase::Free if time_is_up => Some((handle, Verdict::TakeBack)),
             Phase::Taken if time_is_up => Some(self.eject(handle, Why::TrialHangs, now)),
-            Phase::Taken => {
+            // Who tried gave up before there was an answer, so nothing speaks for it yet.
+            Phase::GivenUp if !time_is_up => None,
+            Phase::Taken | Phase::GivenUp => {
                 // From now on it has an interval to answer.
                 let until = now + self.rules.interval;
                 if let Some(known) = self.known.get_mut(&handle) {
@@ -392,7 +401,7 @@ impl Outliers {
             .max(limit.floor);
         for (handle, mean) in &means {
             if let Some(record) = self.known.get(handle).and_then(|known| known.live.record()) {
-                record.set_slow(Duration::from_nanos((*mean).min(median)));
+                record.set_slow(Duration::from_nanos((*mean).min(median)).max(limit.floor));
             }
         }
         let slow = means
@@ -407,6 +416,12 @@ impl Outliers {
         })
         .collect()
     }
+}
+
+/// So many times.
+fn doubled(time: Duration, times: u32) -> Duration {
+    let factor = 1u32.checked_shl(times).unwrap_or(u32::MAX);
+    time.saturating_mul(factor)
 }
 
 impl Known {

@@ -317,8 +317,8 @@ impl<T: Clone> Pool<T> {
     /// comes back is the backend's value, and the [`Completion`] that counts the request as in
     /// flight until it is finished or dropped.
     ///
-    /// `choose` is asked once, so there is no [slow start](super::SlowStart) here; for that there
-    /// is a [`Selector`](crate::picker::Selector). Where several tiers or zones get requests, it
+    /// `choose` is asked once, so nobody is passed over: there is no [slow start](super::SlowStart)
+    /// and no trial here, for which there is a [`Selector`](crate::picker::Selector). Where several tiers or zones get requests, it
     /// sees one of them.
     ///
     /// # Examples

@@ -271,7 +271,8 @@ fn shares(tiers: &[Tier], rules: &Rules) -> Vec<Share> {
         .zip(degraded)
         .zip(panic)
         .map(|((healthy, degraded), panic)| {
-            if panic {
+            // One that gets nothing has nothing to ignore.
+            if panic && healthy + degraded > NOTHING {
                 Share {
                     healthy: healthy + degraded,
                     degraded: 0.0,
@@ -281,7 +282,7 @@ fn shares(tiers: &[Tier], rules: &Rules) -> Vec<Share> {
                 Share {
                     healthy,
                     degraded,
-                    panic,
+                    panic: false,
                 }
             }
         })

@@ -103,6 +103,8 @@ impl<T: Clone> Book<T> {
             }
         }
         self.release_excess();
+        // The watcher begins with what is published, so that has to be all that is known.
+        self.stale = true;
         self.renew_if_changed();
         watcher
     }

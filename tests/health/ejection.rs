@@ -206,3 +206,25 @@ async fn ejections_become_shorter_after_intervals_without_one() {
         assert!((left(&pool, "0") + gone - time).abs() < 0.002, "{again_at}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_interval_without_an_ejection_takes_off_one_doubling() {
+    // Ejected for 30 s and for 60 s, and back at 91: the intervals from 100 on are without one.
+    for (again_at, time) in [(99.0, 120.0), (111.0, 60.0), (121.0, 30.0), (171.0, 30.0)] {
+        let pool = pool(3);
+        let _watching = Health::new().ejection(exact()).spawn(&pool);
+        let begin = Instant::now();
+        requests(&pool, "0", 5, FAILURE);
+        at(begin, 30.5).await;
+        only_one(&selector(&pool), 0).finish(FAILURE);
+        at(begin, 91.0).await;
+        only_one(&selector(&pool), 0).finish(Outcome::Success);
+        settle().await;
+        at(begin, again_at).await;
+        requests(&pool, "0", 5, FAILURE);
+        let from = Instant::now();
+        settle().await;
+        let gone = from.elapsed().as_secs_f64();
+        assert!((left(&pool, "0") + gone - time).abs() < 0.002, "{again_at}");
+    }
+}

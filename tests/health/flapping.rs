@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use evenkeel::backend::Outcome;
+use evenkeel::backend::{BackendInfo, Outcome};
 use evenkeel::health::{Ejection, Health, Target};
 use evenkeel::picker::{Context, Needs, Selector, Update};
 use evenkeel::{BackendSet, Picker};
@@ -88,7 +88,7 @@ async fn backends_that_flap_a_hundred_times_a_second_cost_a_bounded_number_of_ch
     assert_eq!(
         pool.list()
             .iter()
-            .map(|info| info.in_flight())
+            .map(BackendInfo::in_flight)
             .sum::<usize>(),
         20
     );

@@ -195,3 +195,24 @@ async fn an_order_during_a_trial_ends_it_and_the_next_one_is_another() {
         assert_eq!(world.state(), State::Healthy, "{ordered:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_word_of_probes_counts_before_that_of_the_traffic() {
+    let world = World::new();
+    let begin = Instant::now();
+    world.show(State::Ejected).await;
+    world.show(State::Unhealthy).await;
+    let info = world.pool.get("0").unwrap();
+    assert_eq!(info.state(), State::Unhealthy);
+    assert_eq!(info.why().unwrap().to_string(), "probe: it is down");
+    assert_eq!(info.until(), None);
+    // Neither ends the other.
+    world.show(State::Healthy).await;
+    assert_eq!(world.state(), State::Ejected);
+    world.show(State::Unhealthy).await;
+    at(begin, 31.0).await;
+    assert_eq!(world.state(), State::Unhealthy);
+    at(begin, 41.0).await;
+    world.show(State::Healthy).await;
+    assert_eq!(world.state(), State::Healthy);
+}

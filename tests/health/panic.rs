@@ -2,11 +2,11 @@
 
 use std::convert::Infallible;
 
-use evenkeel::backend::{Failure, Outcome, State};
+use evenkeel::backend::{BackendInfo, Failure, Outcome, State};
 use evenkeel::balance::Attempt;
 use evenkeel::health::{Ejection, Health};
 use evenkeel::picker::NoBackend;
-use evenkeel::set::Rules;
+use evenkeel::set::{Rules, SlowStart};
 use evenkeel::{Backend, Balance, Error, Pool};
 use tower::{ServiceExt, service_fn};
 
@@ -17,7 +17,7 @@ fn threshold(share: f64) -> Rules {
 }
 
 fn eligible<T: Clone>(pool: &Pool<T>) -> Vec<String> {
-    let list = pool.list().into_iter().filter(|info| info.is_eligible());
+    let list = pool.list().into_iter().filter(BackendInfo::is_eligible);
     list.map(|info| info.id().to_owned()).collect()
 }
 
@@ -165,6 +165,27 @@ async fn a_threshold_of_zero_turns_it_off_and_the_error_names_the_states() {
         error.to_string(),
         "none is eligible (0: unhealthy, 1: unhealthy, 2: ejected)"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_panic_nobody_starts_slowly() {
+    let (pool, table) = (pool(5), Table::new());
+    let window = std::time::Duration::from_secs(60);
+    pool.set_rules(Rules::new().slow_start(SlowStart::new(window).unwrap()));
+    let _watching = table.watch(&pool);
+    tokio::time::sleep(window).await;
+    for id in 0..3 {
+        table.set(id, Says::Down);
+    }
+    probed().await;
+    assert!(pool.status().is_in_panic());
+    pool.insert(Backend::new("new", 5));
+    table.set(3, Says::Down);
+    probed().await;
+    assert!(pool.status().is_in_panic());
+    let selector = selector(&pool);
+    let picked: Vec<_> = (0..6).map(|_| selector.select(&()).unwrap().0).collect();
+    assert_eq!(picked, [0, 1, 2, 3, 4, 5]);
 }
 
 #[tokio::test(start_paused = true)]

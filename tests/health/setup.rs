@@ -110,7 +110,7 @@ impl Table {
         })))
     }
 
-    pub(crate) fn set(&self, id: impl ToString, says: Says) {
+    pub(crate) fn set(&self, id: impl std::fmt::Display, says: Says) {
         self.inner().says.insert(id.to_string(), says);
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use evenkeel::backend::{Completion, Outcome};
+use evenkeel::backend::{BackendInfo, Completion, Outcome};
 use evenkeel::picker::hash::{Keyed, Maglev, WholeRequest};
 use evenkeel::picker::{Algorithm, Context, Selector};
 use evenkeel::set::{Rules, SlowStart};
@@ -124,7 +124,7 @@ async fn a_newcomer_among_loaded_backends_is_filled_to_its_share_and_no_further(
                 running.push(selector.select(&key).unwrap().1);
                 let list = pool.list();
                 let most = list.iter().filter(|info| info.id() != "new");
-                let most = most.map(|info| info.in_flight()).max().unwrap();
+                let most = most.map(BackendInfo::in_flight).max().unwrap();
                 let new = pool.get("new").unwrap().in_flight();
                 assert!(
                     new as f64 <= (w * most as f64).ceil() + 1.0,
@@ -150,9 +150,9 @@ async fn it_works_at_one_request_a_second() {
     for nth in 0..TIMES {
         let pool = pool(3);
         at(Instant::now(), 61.0).await;
-        let picker = Algorithm::RoundRobin.picker();
+        let round_robin = Algorithm::RoundRobin.picker();
         let selector =
-            Selector::<_, u64>::new(pool.clone(), picker).seed(base.wrapping_add(nth * 60));
+            Selector::<_, u64>::new(pool.clone(), round_robin).seed(base.wrapping_add(nth * 60));
         join(&pool);
         let begin = Instant::now();
         for second in 0..60u32 {
@@ -198,6 +198,18 @@ async fn a_whole_new_pool_shares_evenly_and_so_do_those_that_come_together() {
             assert!((part - 0.1).abs() < by, "{name} at {time}: {part}");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_whole_new_pool_each_key_is_at_home_from_the_beginning() {
+    let pool = pool(0);
+    let keyed = Keyed::new(Maglev::new(), WholeRequest);
+    let selector = Selector::<_, u64>::new(pool.clone(), keyed);
+    pool.replace_all((0..9).map(|at| Backend::new(at.to_string(), at)));
+    let homes = || (0..1000).map(|key| selector.select(&key).unwrap().0);
+    let first: Vec<_> = homes().collect();
+    sleep(WINDOW * 2).await;
+    assert_eq!(homes().collect::<Vec<_>>(), first);
 }
 
 #[tokio::test(start_paused = true)]
@@ -259,7 +271,7 @@ async fn the_curve_is_envoys_with_aggression_and_minimum() {
     for (aggression, minimum, expected) in [
         (1.0, 0.1, [0.1, 0.25, 0.5, 0.75, 1.0]),
         (1.0, 0.3, [0.3, 0.3, 0.5, 0.75, 1.0]),
-        (2.0, 0.01, [0.01, 0.5, 0.7071, 0.8660, 1.0]),
+        (2.0, 0.01, [0.01, 0.5, 0.5f64.sqrt(), 0.8660, 1.0]),
         (0.5, 0.01, [0.01, 0.0625, 0.25, 0.5625, 1.0]),
         (1.0, 1.0, [1.0; 5]),
     ] {

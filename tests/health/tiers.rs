@@ -4,7 +4,7 @@ use evenkeel::backend::State;
 use evenkeel::health::Watching;
 use evenkeel::picker::hash::{Keyed, Maglev, key_of};
 use evenkeel::picker::{Random, Selector};
-use evenkeel::set::Rules;
+use evenkeel::set::{Rules, TierStatus};
 use evenkeel::{Backend, Pool};
 
 use crate::setup::{Says, Table, noise, probed, seed};
@@ -55,7 +55,7 @@ impl World {
 
     fn shares(&self) -> Vec<f64> {
         let status = self.pool.status();
-        status.tiers().iter().map(|tier| tier.share()).collect()
+        status.tiers().iter().map(TierStatus::share).collect()
     }
 
     /// What part of many requests goes to which tier.
@@ -201,7 +201,7 @@ async fn a_tier_that_panics_uses_all_of_its_own_and_only_if_together_they_do_not
             .status()
             .tiers()
             .iter()
-            .all(|tier| tier.is_in_panic())
+            .all(TierStatus::is_in_panic)
     );
     assert!(are_about(&world.shares(), &[0.25, 0.75], 1e-9));
     assert_eq!((eligible(&world, 0), eligible(&world, 1)), (10, 30));

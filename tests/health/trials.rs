@@ -22,7 +22,7 @@ struct Trial {
 impl Trial {
     async fn new() -> Self {
         let pool = pool(3);
-        let _watching = Health::new().ejection(exact()).spawn(&pool);
+        let watching = Health::new().ejection(exact()).spawn(&pool);
         let begin = Instant::now();
         requests(&pool, "0", 5, FAILURE);
         at(begin, 30.001).await;
@@ -32,7 +32,7 @@ impl Trial {
             selector: selector(&pool),
             pool,
             begin,
-            _watching,
+            _watching: watching,
         }
     }
 
