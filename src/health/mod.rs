@@ -24,6 +24,7 @@
 
 #[cfg(feature = "tower")]
 mod checks;
+mod compare;
 mod ejection;
 mod outliers;
 #[cfg(feature = "tower")]

@@ -3,8 +3,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Ejection;
+use super::compare::{Latencies, Recorded, outliers};
 use super::ejection::LONGEST_SPARING;
-use crate::backend::{Guard, Handle, Live, Phase, Record, Wants, Why, after};
+use crate::backend::{Guard, Handle, Live, Phase, Wants, Why, after};
 use crate::set::{Snapshot, Verdict};
 use crate::time::since_epoch;
 
@@ -38,26 +39,6 @@ enum Stage {
     Ejected { until: Instant },
     Trial { until: Instant },
 }
-
-#[derive(Clone, Copy, Default)]
-struct Recorded {
-    successes: u64,
-    failures: u64,
-    /// In nanoseconds.
-    latency: u64,
-    measured: u64,
-}
-
-/// A backend that is to be ejected: the worst first.
-struct Candidate {
-    handle: Handle,
-    badness: f64,
-    why: Why,
-}
-
-/// The least distance from the mean that makes an outlier: where all others are perfect, one failure
-/// in a hundred would be one.
-const NOTABLE: f64 = 0.05;
 
 impl Outliers {
     pub(super) fn new(rules: Ejection, now: Instant, random: fastrand::Rng) -> Self {
@@ -314,107 +295,19 @@ impl Outliers {
             .filter(|&(_, stage, _)| stage == Stage::In)
             .map(|(handle, _, recorded)| (handle, recorded))
             .collect();
-        let mut candidates = self.too_few_successes(&interval);
-        candidates.extend(self.too_many_failures(&interval));
-        candidates.extend(self.too_slow(&interval));
-        candidates.sort_by(|a, b| b.badness.total_cmp(&a.badness));
-        let mut seen = std::collections::HashSet::new();
-        candidates.retain(|candidate| {
-            let known = self.known.get(&candidate.handle);
-            known.is_some_and(|known| known.stage == Stage::In) && seen.insert(candidate.handle)
-        });
-        let eject = candidates.into_iter();
-        eject
-            .map(|candidate| self.eject(candidate.handle, candidate.why, now))
-            .collect()
-    }
-
-    /// Those with enough requests; none if those are too few.
-    fn with_enough<'a>(&self, interval: &'a [(Handle, Recorded)]) -> Vec<&'a (Handle, Recorded)> {
-        let enough = |of: &&(Handle, Recorded)| of.1.requests() >= self.rules.minimum_requests;
-        let enough: Vec<_> = interval.iter().filter(enough).collect();
-        if enough.len() < self.rules.minimum_backends {
-            return Vec::new();
-        }
-        enough
-    }
-
-    fn too_few_successes(&self, interval: &[(Handle, Recorded)]) -> Vec<Candidate> {
-        let Some(factor) = self.rules.success_rate else {
-            return Vec::new();
-        };
-        let enough = self.with_enough(interval);
-        let count = enough.len() as f64;
-        let rates = || enough.iter().map(|(_, of)| of.success_rate());
-        let mean = rates().sum::<f64>() / count;
-        let variance = rates().map(|rate| (rate - mean).powi(2)).sum::<f64>() / count;
-        let least = mean - (factor * variance.sqrt()).max(NOTABLE);
-        let low = enough
-            .iter()
-            .filter(|(_, of)| of.success_rate() < least - 1e-9);
-        low.map(|&&(handle, of)| Candidate {
-            handle,
-            badness: 1.0 - of.success_rate(),
-            why: Why::SuccessRate {
-                rate: of.success_rate(),
-                least,
-            },
-        })
-        .collect()
-    }
-
-    fn too_many_failures(&self, interval: &[(Handle, Recorded)]) -> Vec<Candidate> {
-        let Some(percent) = self.rules.failure_percentage else {
-            return Vec::new();
-        };
-        let enough = self.with_enough(interval);
-        let many = |of: &Recorded| of.failures as f64 * 100.0 >= percent * of.requests() as f64;
-        let many = enough.into_iter().filter(|(_, of)| many(of));
-        many.map(|&(handle, of)| Candidate {
-            handle,
-            badness: 1.0 - of.success_rate(),
-            why: Why::FailurePercentage {
-                failures: of.failures,
-                requests: of.requests(),
-            },
-        })
-        .collect()
-    }
-
-    fn too_slow(&self, interval: &[(Handle, Recorded)]) -> Vec<Candidate> {
-        let Some(limit) = self.rules.latency else {
-            return Vec::new();
-        };
-        let least = self.rules.minimum_requests.div_ceil(8);
-        let measured = interval.iter().filter(|(_, of)| of.measured >= least);
-        let mut means: Vec<(Handle, u64)> = measured
-            .map(|(handle, of)| (*handle, of.latency / of.measured))
-            .collect();
-        if means.len() < self.rules.minimum_backends.max(2) {
-            return Vec::new();
-        }
-        means.sort_by_key(|&(_, mean)| mean);
-        // Of an even number the lower one: the slow half of two is no measure for itself.
-        let median = means[(means.len() - 1) / 2].1;
-        let most = Duration::from_nanos(median)
-            .mul_f64(limit.factor)
-            .max(limit.floor);
-        for (handle, mean) in &means {
-            if let Some(record) = self.known.get(handle).and_then(|known| known.live.record()) {
-                record.set_slow(Duration::from_nanos((*mean).min(median)).max(limit.floor));
+        let latencies = Latencies::of(&self.rules, &interval);
+        if let (Some(latencies), Some(limit)) = (&latencies, self.rules.latency) {
+            for (handle, usual) in latencies.usual() {
+                let known = self.known.get(&handle);
+                if let Some(record) = known.and_then(|known| known.live.record()) {
+                    record.set_slow(usual.max(limit.floor));
+                }
             }
         }
-        let slow = means
-            .into_iter()
-            .map(|(handle, mean)| (handle, Duration::from_nanos(mean)));
-        let slow = slow.filter(|&(_, mean)| mean > most);
-        slow.map(|(handle, mean)| Candidate {
-            handle,
-            // Below a failing one.
-            badness: -1.0 / mean.as_secs_f64(),
-            why: Why::Latency { mean, most },
-        })
-        .collect()
+        let outliers = outliers(&self.rules, &interval, latencies).into_iter();
+        outliers
+            .map(|outlier| self.eject(outlier.handle, outlier.why, now))
+            .collect()
     }
 }
 
@@ -431,44 +324,9 @@ impl Known {
             self.strikes = self.strikes.saturating_sub(1);
         }
         let total = Recorded::of(&self.live);
-        let mut of = total.since(self.before);
+        let of = total.since(self.before);
         self.before = total;
         let (waiting, age) = self.live.total_age(now);
-        of.latency = of.latency.saturating_add(age);
-        of.measured += waiting;
-        of
-    }
-}
-
-impl Recorded {
-    fn of(live: &Live) -> Self {
-        let Some(record) = live.record() else {
-            return Self::default();
-        };
-        let counts = record.counts();
-        let (latency, measured) = Record::latencies(record);
-        Self {
-            successes: counts.successes(),
-            failures: counts.failures(),
-            latency,
-            measured,
-        }
-    }
-
-    fn since(self, before: Self) -> Self {
-        Self {
-            successes: self.successes.wrapping_sub(before.successes),
-            failures: self.failures.wrapping_sub(before.failures),
-            latency: self.latency.wrapping_sub(before.latency),
-            measured: self.measured.wrapping_sub(before.measured),
-        }
-    }
-
-    fn requests(self) -> u64 {
-        self.successes + self.failures
-    }
-
-    fn success_rate(self) -> f64 {
-        self.successes as f64 / self.requests().max(1) as f64
+        of.with_waiting(waiting, age)
     }
 }

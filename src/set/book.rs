@@ -5,32 +5,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Rules;
 use super::chunks::Chunks;
-use super::edit::{Changes, Op, Wish};
-use super::events::{Happened, Log};
+use super::edit::{Changes, Op};
+use super::events::Log;
 use super::index::Index;
-use super::slow_start::SlowStart;
+use super::members::{Draft, Replaced};
 use super::snapshot::{Making, Member, Snapshot};
-use super::status::TierStatus;
 use super::watched::Watched;
-use crate::backend::{
-    Alarms, Condition, Guard, Handle, LatencySettings, Live, Phase, State, Total,
-};
-use crate::time::{now, since_epoch};
+use crate::backend::{Alarms, Guard, LatencySettings, Total};
 
 /// The write side of a pool, behind its lock: who is a member, and what was published last.
 pub(super) struct Book<T> {
-    slots: HashMap<Arc<str>, u32>,
+    pub(super) slots: HashMap<Arc<str>, u32>,
     pub(super) members: Chunks<Member<T>>,
-    order: Arc<[u32]>,
+    pub(super) order: Arc<[u32]>,
     /// The lowest first, so that a pool that shrinks becomes narrow again.
-    free: BinaryHeap<Reverse<u32>>,
+    pub(super) free: BinaryHeap<Reverse<u32>>,
     /// How many slots were ever in use at once.
-    width: u32,
-    latency: LatencySettings,
+    pub(super) width: u32,
+    pub(super) latency: LatencySettings,
     /// Kept from the moment that a picker asks for it.
-    index: Option<Index>,
+    pub(super) index: Option<Index>,
     /// The same.
-    total: Option<Total>,
+    pub(super) total: Option<Total>,
     pub(super) rules: Arc<Rules>,
     /// Whose gates may not be open.
     pub(super) guarded: HashSet<u32>,
@@ -40,28 +36,10 @@ pub(super) struct Book<T> {
     /// Something is to be published.
     pub(super) stale: bool,
     pub(super) alarms: Arc<Alarms>,
-    log: Arc<Log>,
+    pub(super) log: Arc<Log>,
     /// The number of what ids, weights and hash keys there are.
     layout: u64,
     snapshot: Arc<Snapshot<T>>,
-}
-
-/// The operations of one edit, under way.
-struct Draft<T> {
-    changes: Changes,
-    /// Members that may differ from those of the last snapshot.
-    touched: Vec<u32>,
-    joined: Vec<u32>,
-    /// Not given out again before the edit ends, so that a slot stands for one member throughout.
-    freed: Vec<u32>,
-    replaced: Vec<Replaced<T>>,
-}
-
-/// What an edit took out of the book, to be dropped by the caller without the lock: a value's
-/// `Drop` may want the pool.
-pub(super) enum Replaced<T> {
-    Value { _old: T },
-    Member { _old: Member<T> },
 }
 
 impl<T: Clone> Book<T> {
@@ -270,253 +248,6 @@ impl<T: Clone> Book<T> {
             },
         ));
         self.tell_of_panic(&before);
-    }
-
-    /// Forgets the guards that are over.
-    fn open_gates(&mut self) {
-        if self.guarded.is_empty() {
-            return;
-        }
-        let now = since_epoch(now());
-        let window = self.rules.slow_start.map_or(0, SlowStart::window);
-        let members = &self.members;
-        self.guarded.retain(|&slot| {
-            let Some(member) = members.get(slot as usize) else {
-                return false;
-            };
-            let gate = member.live.gate();
-            let guarded = match gate.look() {
-                Guard::Open => false,
-                Guard::Trial { .. } => true,
-                Guard::Ramping { since: begin } | Guard::Restrained { until: begin } => {
-                    now < begin.saturating_add(window)
-                }
-            };
-            if !guarded {
-                gate.set(Guard::Open);
-            }
-            guarded
-        });
-    }
-
-    fn tell_of_panic(&self, before: &Snapshot<T>) {
-        let (old, new) = (before.status.tiers(), self.snapshot.status.tiers());
-        if !before.status.is_in_panic() && !self.snapshot.status.is_in_panic() {
-            return;
-        }
-        let panic = |tiers: &[TierStatus], priority| {
-            let tier = tiers.iter().find(|tier| tier.priority() == priority);
-            tier.is_some_and(TierStatus::is_in_panic)
-        };
-        let gone = old.iter().map(TierStatus::priority);
-        let gone = gone.filter(|&priority| new.iter().all(|tier| tier.priority() != priority));
-        for priority in new.iter().map(TierStatus::priority).chain(gone) {
-            let on = panic(new, priority);
-            if on != panic(old, priority) {
-                self.log.push(now(), Happened::Panic { priority, on });
-            }
-        }
-    }
-
-    /// Sees to what follows from a member's being in another state than `before`.
-    pub(super) fn transition(&mut self, slot: u32, before: State) {
-        let Some(member) = self.members.get(slot as usize) else {
-            return;
-        };
-        let state = member.state();
-        if state == before {
-            return;
-        }
-        let at = now();
-        let guard = if state == State::Trial {
-            Some(Guard::Trial {
-                epoch: self.watched.next_trial(),
-                phase: Phase::Free,
-            })
-        } else if state.is_in_use() && !before.is_in_use() {
-            // Who was used in panic has its share already.
-            let served = self.snapshot.panics(slot as usize);
-            let slow_start = self.rules.slow_start.filter(|_| !served);
-            Some(slow_start.map_or(Guard::Open, |_| Guard::Ramping {
-                since: since_epoch(at),
-            }))
-        } else if state.is_in_use() {
-            None
-        } else {
-            Some(Guard::Open)
-        };
-        if let Some(guard) = guard {
-            member.live.gate().set(guard);
-            self.guarded.insert(slot);
-        }
-        let Some(member) = self.members.get_mut(slot as usize) else {
-            return;
-        };
-        Arc::make_mut(&mut member.condition).since = at;
-        self.log.push(
-            at,
-            Happened::Changed {
-                backend: Arc::clone(member.live.shared_id()),
-                from: before,
-                to: state,
-                why: member.condition.why(&member.settings).cloned(),
-                until: member.condition.until(&member.settings),
-            },
-        );
-    }
-
-    /// Inserts or updates; returns the slot. `same` tells whether two values are
-    /// interchangeable; without it a given value always replaces the old one.
-    fn put(
-        &mut self,
-        wish: Wish<T>,
-        same: Option<fn(&T, &T) -> bool>,
-        draft: &mut Draft<T>,
-    ) -> Option<u32> {
-        let Some(&slot) = self.slots.get(&wish.id) else {
-            return self.join(wish, draft);
-        };
-        let known = self.members.get(slot as usize)?;
-        let mut value = wish.value;
-        if let Some(same) = same
-            && let Some(unused) = value.take_if(|value| same(&known.value, value))
-        {
-            draft.replaced.push(Replaced::Value { _old: unused });
-        }
-        if value.is_none() && known.settings == wish.settings {
-            draft.changes.unchanged += 1;
-            return Some(slot);
-        }
-        let member = self.members.get_mut(slot as usize)?;
-        let before = member.state();
-        member.settings = wish.settings;
-        if let Some(value) = value {
-            let old = std::mem::replace(&mut member.value, value);
-            Arc::make_mut(&mut member.condition).values += 1;
-            draft.replaced.push(Replaced::Value { _old: old });
-        }
-        self.transition(slot, before);
-        draft.changes.updated += 1;
-        draft.touched.push(slot);
-        Some(slot)
-    }
-
-    fn join(&mut self, wish: Wish<T>, draft: &mut Draft<T>) -> Option<u32> {
-        let value = wish.value?;
-        let slot = self.free.pop().map_or(self.width, |Reverse(slot)| slot);
-        self.width = self.width.max(slot + 1);
-        let handle = Handle::unique(slot as usize);
-        let at = now();
-        let member = Member {
-            live: Arc::new(Live::new(Arc::clone(&wish.id), handle, self.latency)),
-            value,
-            settings: wish.settings,
-            condition: Arc::new(Condition {
-                probed: self.watched.newcomers(),
-                ..Condition::new(at)
-            }),
-        };
-        let live = Arc::clone(&member.live);
-        let state = member.state();
-        if state.is_in_use() && self.rules.slow_start.is_some() {
-            live.gate().set(Guard::Ramping {
-                since: since_epoch(at),
-            });
-            self.guarded.insert(slot);
-        }
-        if self.watched.is_on() {
-            live.record_for(&self.alarms, self.watched.measured());
-        }
-        self.log.push(
-            at,
-            Happened::Joined {
-                backend: Arc::clone(live.shared_id()),
-                state,
-            },
-        );
-        self.members.replace(slot as usize, Some(member));
-        if let Some(index) = &mut self.index {
-            live.index(index.place(slot as usize));
-        }
-        if let Some(total) = &self.total {
-            live.count_in(total);
-        }
-        self.slots.insert(wish.id, slot);
-        draft.joined.push(slot);
-        draft.changes.inserted += 1;
-        draft.touched.push(slot);
-        Some(slot)
-    }
-
-    fn remove(&mut self, id: &str, draft: &mut Draft<T>) {
-        let Some(&slot) = self.slots.get(id) else {
-            return;
-        };
-        if let Some(member) = self.members.replace(slot as usize, None) {
-            member.live.retire();
-            self.log.push(
-                now(),
-                Happened::Left {
-                    backend: Arc::clone(member.live.shared_id()),
-                },
-            );
-            draft.replaced.push(Replaced::Member { _old: member });
-        }
-        self.slots.remove(id);
-        self.guarded.remove(&slot);
-        self.ejected.remove(&slot);
-        draft.freed.push(slot);
-        draft.changes.removed += 1;
-        draft.touched.push(slot);
-    }
-
-    fn alter(
-        &mut self,
-        id: &str,
-        draft: &mut Draft<T>,
-        change: impl FnOnce(&mut Member<T>) -> bool,
-    ) {
-        let Some(&slot) = self.slots.get(id) else {
-            return;
-        };
-        if let Some(member) = self.members.get_mut(slot as usize) {
-            let before = member.state();
-            if change(member) {
-                self.transition(slot, before);
-                draft.changes.updated += 1;
-                draft.touched.push(slot);
-            } else {
-                draft.changes.unchanged += 1;
-            }
-        }
-    }
-
-    /// Returns the order that the list asks for.
-    fn replace_all(
-        &mut self,
-        wishes: Vec<Wish<T>>,
-        same: fn(&T, &T) -> bool,
-        draft: &mut Draft<T>,
-    ) -> Vec<u32> {
-        let mut order = Vec::with_capacity(wishes.len());
-        let mut listed = vec![false; self.width as usize + wishes.len()];
-        for wish in wishes {
-            if let Some(slot) = self.put(wish, Some(same), draft)
-                && !std::mem::replace(&mut listed[slot as usize], true)
-            {
-                order.push(slot);
-            }
-        }
-        let gone: Vec<Arc<str>> = self
-            .slots
-            .iter()
-            .filter(|&(_, &slot)| !listed[slot as usize])
-            .map(|(id, _)| Arc::clone(id))
-            .collect();
-        for id in gone {
-            self.remove(&id, draft);
-        }
-        order
     }
 }
 

@@ -11,16 +11,20 @@ mod events;
 mod index;
 mod list;
 mod masked;
+mod members;
+mod orders;
 mod pool;
 mod rules;
 mod slice;
 mod slow_start;
 mod snapshot;
+mod states;
 mod status;
 mod subscribers;
 mod tiers;
 mod watched;
 mod weak_pool;
+mod zones;
 
 use std::time::{Duration, Instant};
 

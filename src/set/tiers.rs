@@ -20,10 +20,9 @@
 //!
 //! Envoy, "Priority levels", "Degraded endpoints", "Panic threshold", "Zone aware routing".
 
-use std::collections::BTreeMap;
-
 use super::Rules;
 use super::status::{PoolStatus, TierStatus};
+use super::zones::Zones;
 use crate::backend::State;
 
 /// What is known of one member.
@@ -57,7 +56,7 @@ struct Tier {
     trial: Vec<u32>,
     out: Vec<u32>,
     unchecked: Vec<u32>,
-    members: usize,
+    count: usize,
 }
 
 /// What of all requests goes to one tier.
@@ -69,7 +68,7 @@ struct Share {
 }
 
 /// Below this a share is a rounding error.
-const NOTHING: f64 = 1e-9;
+pub(super) const NOTHING: f64 = 1e-9;
 
 /// Divides the requests over `count` members. Empty if nobody is eligible.
 pub(super) fn portions<'a>(
@@ -103,7 +102,8 @@ pub(super) fn portions<'a>(
             all.sort_unstable();
             add(tier, all, share.healthy, true);
         } else {
-            let zones = Zones::of(tier, &standing, rules);
+            let members = tier.members();
+            let zones = Zones::of(rules, members.map(|place| standing(place as usize)));
             for (places, share) in [
                 (&tier.healthy, share.healthy),
                 (&tier.degraded, share.degraded),
@@ -121,7 +121,7 @@ pub(super) fn portions<'a>(
         }
         status.tiers.push(TierStatus {
             priority: tier.priority,
-            members: tier.members,
+            members: tier.count,
             healthy: tier.healthy.len(),
             degraded: tier.degraded.len(),
             share: share.healthy + share.degraded,
@@ -191,7 +191,7 @@ impl Tier {
                 });
             }
             let tier = &mut tiers[current];
-            tier.members += 1;
+            tier.count += 1;
             let group = match member.state {
                 State::Healthy | State::ForcedUp => &mut tier.healthy,
                 State::Trial => &mut tier.trial,
@@ -204,6 +204,12 @@ impl Tier {
         }
         tiers.sort_by_key(|tier| tier.priority);
         tiers
+    }
+
+    /// All that health has a say in.
+    fn members(&self) -> impl Iterator<Item = u32> {
+        let usable = self.healthy.iter().chain(&self.degraded).chain(&self.trial);
+        usable.chain(&self.out).chain(&self.unchecked).copied()
     }
 
     /// How many count for its health.
@@ -287,92 +293,4 @@ fn shares(tiers: &[Tier], rules: &Rules) -> Vec<Share> {
             }
         })
         .collect()
-}
-
-/// What part of a tier's callers is in each zone.
-struct Zones<'a> {
-    local: &'a str,
-    callers: BTreeMap<&'a str, f64>,
-}
-
-impl<'a> Zones<'a> {
-    /// `None` if no zone is preferred.
-    fn of(
-        tier: &Tier,
-        standing: &impl Fn(usize) -> Standing<'a>,
-        rules: &'a Rules,
-    ) -> Option<Self> {
-        let local = rules.local_zone.as_deref()?;
-        let mut callers: BTreeMap<&str, f64> = BTreeMap::new();
-        if rules.callers.is_empty() {
-            let groups = [
-                &tier.healthy,
-                &tier.degraded,
-                &tier.trial,
-                &tier.out,
-                &tier.unchecked,
-            ];
-            let members = groups.into_iter().flatten();
-            let zones = members.filter_map(|&place| standing(place as usize).zone);
-            callers.extend(zones.map(|zone| (zone, 1.0)));
-            callers.insert(local, 1.0);
-        } else {
-            let given = rules.callers.iter();
-            callers.extend(given.map(|(zone, &callers)| (&**zone, callers)));
-        }
-        let sum: f64 = callers.values().sum();
-        for callers in callers.values_mut() {
-            *callers /= sum;
-        }
-        Some(Self { local, callers })
-    }
-
-    /// Divides the requests of the local zone over the zones that these members are in. The parts
-    /// add up to 1.
-    fn divide(
-        &self,
-        places: &[u32],
-        standing: &impl Fn(usize) -> Standing<'a>,
-    ) -> Vec<(Vec<u32>, f64)> {
-        // Members without a zone are in one of their own, which nobody calls from.
-        let mut zones: BTreeMap<Option<&str>, (Vec<u32>, f64)> = BTreeMap::new();
-        let mut sum = 0.0;
-        for &place in places {
-            let member = standing(place as usize);
-            let (places, weight) = zones.entry(member.zone).or_default();
-            places.push(place);
-            *weight += f64::from(member.weight);
-            sum += f64::from(member.weight);
-        }
-        let callers = |zone: Option<&str>| {
-            let callers = zone.and_then(|zone| self.callers.get(zone));
-            callers.copied().unwrap_or(0.0)
-        };
-        let mut parts = Vec::new();
-        let mut spill = 1.0;
-        if let Some((places, weight)) = zones.remove(&Some(self.local)) {
-            let callers = callers(Some(self.local));
-            let capacity = weight / sum;
-            let part = if capacity >= callers - NOTHING {
-                1.0
-            } else {
-                capacity / callers
-            };
-            spill -= part;
-            parts.push((places, part));
-        }
-        let rest = |zone, weight: f64| (weight / sum - callers(zone)).max(0.0);
-        let total: f64 = zones.iter().map(|(zone, of)| rest(*zone, of.1)).sum();
-        let elsewhere: f64 = zones.values().map(|of| of.1).sum();
-        for (zone, (places, weight)) in zones {
-            // If no zone has anything left over, they share by what they have.
-            let part = if total > NOTHING {
-                rest(zone, weight) / total
-            } else {
-                weight / elsewhere
-            };
-            parts.push((places, spill * part));
-        }
-        parts
-    }
 }
