@@ -8,8 +8,8 @@ use super::gate::{Gate, Guard};
 use super::latency::{Average, Waiting};
 use super::level::Place;
 use super::notes::Notes;
-use super::record::{Alarms, Record, Wants};
-use super::{Handle, LatencySettings, Outcome, Total};
+use super::record::{Record, Wants};
+use super::{Alarms, Handle, LatencySettings, Outcome, Total};
 use crate::sync::{AtomicU32, Ordering};
 use crate::time::since_epoch;
 

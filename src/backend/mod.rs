@@ -5,6 +5,7 @@
 //! pool keeps the live part for it: requests in flight, latency, state. [`BackendInfo`] is a look
 //! at all of that at one moment.
 
+mod alarms;
 mod completion;
 mod condition;
 mod drained;
@@ -26,6 +27,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use self::alarms::Alarms;
 pub use self::completion::Completion;
 pub use self::condition::Why;
 pub(crate) use self::condition::{Condition, Ejected, Hold, Probed};
@@ -41,7 +43,7 @@ pub(crate) use self::live::Live;
 pub(crate) use self::observation::Observer;
 pub use self::observation::{Event, Observation};
 pub use self::outcome::{Failure, Outcome};
-pub(crate) use self::record::{Alarms, Record, Wants};
+pub(crate) use self::record::{Record, Wants};
 pub(crate) use self::total::Total;
 
 /// One member of a [`Pool`](crate::Pool): an id, a value, and settings.

@@ -1,8 +1,7 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Counts, Handle, Outcome};
+use super::{Alarms, Counts, Handle, Outcome};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// What has become of a backend's requests, from the moment that somebody watches its health.
@@ -44,34 +43,6 @@ impl Wants {
     pub(crate) fn contains(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
-}
-
-/// Where the requests of a pool leave word for whoever watches its health.
-#[derive(Debug)]
-pub(crate) struct Alarms {
-    /// So many failures in a row raise an alarm.
-    in_a_row: AtomicU32,
-    gateway_in_a_row: AtomicU32,
-    inner: Mutex<Inner>,
-}
-
-#[derive(Debug, Default)]
-struct Inner {
-    raised: Vec<Handle>,
-    /// There are other members than before, or other orders.
-    changed: bool,
-    closed: bool,
-    watcher: u64,
-    waker: Option<Waker>,
-}
-
-/// What there is for the watcher to do.
-#[derive(Debug, Default)]
-pub(crate) struct Word {
-    pub(crate) raised: Vec<Handle>,
-    pub(crate) changed: bool,
-    /// Another watcher has taken over, or the pool is gone.
-    pub(crate) over: bool,
 }
 
 impl Record {
@@ -123,7 +94,7 @@ impl Record {
                 self.failures.fetch_add(1, Ordering::Relaxed);
                 let failures = self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
                 // At each one from there on: if it cannot be ejected now, perhaps then.
-                if failures >= self.alarms.in_a_row.load(Ordering::Relaxed) {
+                if failures >= self.alarms.in_a_row() {
                     self.raise(Wants::IN_A_ROW);
                 }
                 if !failure.is_gateway() {
@@ -131,7 +102,7 @@ impl Record {
                     return;
                 }
                 let failures = self.gateway_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
-                if failures >= self.alarms.gateway_in_a_row.load(Ordering::Relaxed) {
+                if failures >= self.alarms.gateway_in_a_row() {
                     self.raise(Wants::GATEWAY_IN_A_ROW);
                 }
             }
@@ -197,92 +168,5 @@ impl Record {
     /// In nanoseconds since the epoch.
     pub(crate) fn last_retry_at(&self) -> u64 {
         self.retry_at.load(Ordering::Relaxed)
-    }
-}
-
-impl Alarms {
-    pub(crate) fn new() -> Self {
-        Self {
-            in_a_row: AtomicU32::new(u32::MAX),
-            gateway_in_a_row: AtomicU32::new(u32::MAX),
-            inner: Mutex::default(),
-        }
-    }
-
-    /// Begins to watch, in the place of whoever did before. Returns the number to ask with.
-    pub(crate) fn watch(&self, in_a_row: Option<u32>, gateway_in_a_row: Option<u32>) -> u64 {
-        let set = |threshold: &AtomicU32, value: Option<u32>| {
-            threshold.store(value.unwrap_or(u32::MAX), Ordering::Relaxed);
-        };
-        set(&self.in_a_row, in_a_row);
-        set(&self.gateway_in_a_row, gateway_in_a_row);
-        let mut inner = self.inner();
-        inner.watcher += 1;
-        // It looks at the members by itself when it begins.
-        inner.changed = false;
-        let watcher = inner.watcher;
-        let before = inner.waker.take();
-        drop(inner);
-        wake(before);
-        watcher
-    }
-
-    /// Returns what there is to do, or comes back when there is something.
-    pub(crate) fn poll(&self, watcher: u64, cx: &mut Context<'_>) -> Poll<Word> {
-        let mut inner = self.inner();
-        let over = inner.closed || inner.watcher != watcher;
-        if over {
-            // What there is to do is for whoever has taken over.
-            return Poll::Ready(Word {
-                over,
-                ..Word::default()
-            });
-        }
-        if inner.changed || !inner.raised.is_empty() {
-            return Poll::Ready(Word {
-                raised: std::mem::take(&mut inner.raised),
-                changed: std::mem::take(&mut inner.changed),
-                over,
-            });
-        }
-        let old = inner.waker.replace(cx.waker().clone());
-        drop(inner);
-        drop(old);
-        Poll::Pending
-    }
-
-    pub(crate) fn is_watched_by(&self, watcher: u64) -> bool {
-        self.inner().watcher == watcher
-    }
-
-    /// The set of members is another.
-    pub(crate) fn changed(&self) {
-        self.tell(|inner| inner.changed = true);
-    }
-
-    pub(crate) fn close(&self) {
-        self.tell(|inner| inner.closed = true);
-    }
-
-    fn raise(&self, handle: Handle) {
-        self.tell(|inner| inner.raised.push(handle));
-    }
-
-    fn tell(&self, what: impl FnOnce(&mut Inner)) {
-        let mut inner = self.inner();
-        what(&mut inner);
-        let waker = inner.waker.take();
-        drop(inner);
-        wake(waker);
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }

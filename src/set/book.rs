@@ -8,8 +8,9 @@ use super::chunks::Chunks;
 use super::edit::{Changes, Op};
 use super::events::Log;
 use super::index::Index;
+use super::member::Member;
 use super::members::{Draft, Replaced};
-use super::snapshot::{Making, Member, Snapshot};
+use super::snapshot::{Making, Snapshot};
 use super::watched::Watched;
 use crate::backend::{Alarms, Guard, LatencySettings, Total};
 

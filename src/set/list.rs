@@ -1,13 +1,12 @@
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::chunks::Chunks;
+use super::guarded::Guarded;
 use super::index::{Index, Mask};
-use super::slow_start::{MINIMUM, SlowStart, share};
-use super::snapshot::{Member, ask_the_member};
-use super::{BackendSet, least_in_flight};
-use crate::backend::{Guard, Handle, Total};
+use super::member::{Member, ask_the_member};
+use super::{BackendSet, SlowStart, least_in_flight};
+use crate::backend::{Handle, Total};
 
 /// Backends that a part of the requests can choose from: one list for each tier and zone that gets
 /// any.
@@ -38,20 +37,6 @@ struct Slots {
 }
 
 const OUT: u32 = u32::MAX;
-
-/// So much longer than a restraint a list looks out for it, in nanoseconds: a second.
-const SLACK: u64 = 1_000_000_000;
-
-/// Some on the list do not take every request that is picked for them.
-pub(crate) struct Guarded {
-    slow_start: Option<SlowStart>,
-    /// When all of that is over, in nanoseconds.
-    until: u64,
-    /// When the first began, if all on the list have begun lately.
-    oldest: Option<u64>,
-    /// `Relaxed`: whoever sees it late looks again.
-    over: AtomicBool,
-}
 
 impl<T> List<T> {
     pub(super) fn new(
@@ -91,37 +76,10 @@ impl<T> List<T> {
         let mine = guarded
             .iter()
             .filter(|&&slot| self.rank_of(slot as usize).is_some());
-        let guards: Vec<Guard> = mine
+        let guards = mine
             .filter_map(|&slot| self.members.get(slot as usize))
-            .map(|member| member.live.guard())
-            .filter(|&guard| guard != Guard::Open)
-            .collect();
-        let window = slow_start.map_or(0, SlowStart::window);
-        let (mut until, mut oldest, mut slack) = (0, u64::MAX, 0);
-        for &guard in &guards {
-            let begin = match guard {
-                Guard::Open => continue,
-                Guard::Trial { .. } => {
-                    until = u64::MAX;
-                    continue;
-                }
-                Guard::Ramping { since } => since,
-                Guard::Restrained { until } => {
-                    // It will be prolonged, which needs not be published then.
-                    slack = SLACK;
-                    until
-                }
-            };
-            until = until.max(begin.saturating_add(window + slack));
-            oldest = oldest.min(begin);
-        }
-        let guarded = (!guards.is_empty()).then(|| Guarded {
-            slow_start,
-            until,
-            oldest: (guards.len() == self.len && oldest < u64::MAX).then_some(oldest),
-            over: AtomicBool::new(false),
-        });
-        self.guarded = guarded.map(Box::new);
+            .map(|member| member.live.guard());
+        self.guarded = Guarded::of(guards, self.len, slow_start).map(Box::new);
     }
 
     #[inline]
@@ -132,8 +90,8 @@ impl<T> List<T> {
     /// What to heed with a pick from this list, if anything.
     #[inline]
     pub(crate) fn guarded(&self) -> Option<&Guarded> {
-        let guarded = self.guarded.as_ref()?;
-        (!guarded.over.load(Ordering::Relaxed)).then_some(guarded)
+        let guarded = self.guarded.as_deref()?;
+        (!guarded.was_over()).then_some(guarded)
     }
 
     #[inline]
@@ -142,40 +100,6 @@ impl<T> List<T> {
             None => (rank < self.len).then_some(rank),
             Some(slots) => slots.on.get(rank).map(|&slot| slot as usize),
         }
-    }
-}
-
-impl Guarded {
-    /// The part of its picks that a backend takes.
-    pub(crate) fn share(&self, guard: Guard, now: u64) -> f64 {
-        share(guard, self.slow_start, now) / self.most(now)
-    }
-
-    /// The largest share of any on the list.
-    fn most(&self, now: u64) -> f64 {
-        let Some(oldest) = self.oldest else {
-            return 1.0;
-        };
-        let Some(slow_start) = self.slow_start else {
-            return if now < oldest { MINIMUM } else { 1.0 };
-        };
-        match now.checked_sub(oldest) {
-            Some(elapsed) => slow_start.share(elapsed),
-            None => MINIMUM,
-        }
-    }
-
-    /// Whether it is over. If so, nobody need ask again.
-    pub(crate) fn is_over(&self, now: u64) -> bool {
-        let over = now >= self.until;
-        if over {
-            self.over.store(true, Ordering::Relaxed);
-        }
-        over
-    }
-
-    pub(super) fn ends_after(&self, time: u64) -> bool {
-        self.until >= time
     }
 }
 
@@ -258,83 +182,5 @@ impl<T> BackendSet for List<T> {
         } else {
             least_in_flight(self, random, |rank| self.weight(rank))
         }
-    }
-}
-
-/// A list in which the requests in flight at a guarded backend count as if they filled a backend of
-/// its present size: pickers that go by load fill it to its share, and no further.
-pub(crate) struct Scaled<'a, T> {
-    list: &'a List<T>,
-    guarded: &'a Guarded,
-    now: u64,
-}
-
-impl<'a, T> Scaled<'a, T> {
-    pub(crate) fn new(list: &'a List<T>, guarded: &'a Guarded, now: u64) -> Self {
-        Self { list, guarded, now }
-    }
-}
-
-impl<T> BackendSet for Scaled<'_, T> {
-    fn len(&self) -> usize {
-        self.list.len
-    }
-
-    fn id(&self, rank: usize) -> &str {
-        self.list.id(rank)
-    }
-
-    fn weight(&self, rank: usize) -> u32 {
-        self.list.weight(rank)
-    }
-
-    fn in_flight(&self, rank: usize) -> usize {
-        let Some(member) = self.list.member(rank) else {
-            return 0;
-        };
-        let in_flight = member.live.in_flight();
-        match member.live.guard() {
-            Guard::Ramping { .. } | Guard::Restrained { .. } if in_flight > 0 => {
-                let share = self.guarded.share(member.live.guard(), self.now);
-                (in_flight as f64 / share).ceil() as usize
-            }
-            _ => in_flight,
-        }
-    }
-
-    fn latency(&self, rank: usize, now: Instant) -> Option<Duration> {
-        self.list.latency(rank, now)
-    }
-
-    fn priority(&self, rank: usize) -> u32 {
-        self.list.priority(rank)
-    }
-
-    fn zone(&self, rank: usize) -> Option<&str> {
-        self.list.zone(rank)
-    }
-
-    fn hash_key(&self, rank: usize) -> &str {
-        self.list.hash_key(rank)
-    }
-
-    fn metadata(&self, rank: usize, key: &str) -> Option<&str> {
-        self.list.metadata(rank, key)
-    }
-
-    fn handle(&self, rank: usize) -> Handle {
-        self.list.handle(rank)
-    }
-
-    fn rank_of(&self, slot: usize) -> Option<usize> {
-        self.list.rank_of(slot)
-    }
-
-    fn total_weight(&self) -> u64 {
-        self.list.total_weight()
-    }
-
-    fn total_in_flight(&self) -> usize {
-        self.list.total_in_flight()
     }
 }

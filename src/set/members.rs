@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::book::Book;
 use super::edit::{Changes, Wish};
 use super::events::Happened;
-use super::snapshot::Member;
+use super::member::Member;
 use crate::backend::{Condition, Guard, Handle, Live};
 use crate::time::{now, since_epoch};
 

@@ -5,23 +5,11 @@ use std::time::{Duration, Instant};
 use super::chunks::Chunks;
 use super::index::Index;
 use super::list::List;
-use super::slow_start::share;
+use super::member::{Member, ask_the_member};
 use super::status::PoolStatus;
-use super::tiers::{Standing, portions};
+use super::tiers::portions;
 use super::{BackendSet, Rules};
-use crate::backend::{
-    BackendInfo, Condition, Counts, Handle, Live, Record, Settings, State, Total, Why,
-};
-use crate::time::since_epoch;
-
-/// One member, as the pool keeps it and as every snapshot shows it.
-pub(crate) struct Member<T> {
-    pub(crate) live: Arc<Live>,
-    pub(crate) value: T,
-    pub(super) settings: Settings,
-    /// Another whenever anything in it is.
-    pub(crate) condition: Arc<Condition>,
-}
+use crate::backend::{BackendInfo, Handle, State, Total};
 
 /// What a pool published: immutable, but for the live parts that it leads to.
 pub(crate) struct Snapshot<T> {
@@ -45,67 +33,6 @@ pub(super) struct Making<'a> {
     pub(super) guarded: &'a HashSet<u32>,
     pub(super) index: Option<&'a Index>,
     pub(super) total: Option<&'a Total>,
-}
-
-impl<T> Member<T> {
-    pub(crate) fn state(&self) -> State {
-        self.condition.state(&self.settings)
-    }
-
-    /// What the rest of the world can see of its condition.
-    pub(super) fn seen(&self) -> (State, Option<Arc<Why>>, Option<Instant>) {
-        let (condition, settings) = (&self.condition, &self.settings);
-        let why = condition.why(settings).cloned();
-        (self.state(), why, condition.until(settings))
-    }
-
-    pub(super) fn looks_like(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.live, &other.live)
-            && self.settings == other.settings
-            && Arc::ptr_eq(&self.condition, &other.condition)
-    }
-
-    fn standing(&self) -> Standing<'_> {
-        Standing {
-            state: self.state(),
-            priority: self.settings.priority(),
-            zone: self.settings.zone(),
-            weight: self.settings.weight,
-        }
-    }
-
-    fn info(&self, now: Instant, eligible: bool, rules: &Rules) -> BackendInfo {
-        let (condition, settings) = (&self.condition, &self.settings);
-        let share = share(self.live.guard(), rules.slow_start, since_epoch(now));
-        BackendInfo {
-            id: Arc::clone(self.live.shared_id()),
-            handle: self.live.handle(),
-            settings: settings.clone(),
-            state: self.state(),
-            eligible,
-            since: condition.since,
-            why: condition.why(settings).cloned(),
-            until: condition.until(settings),
-            share,
-            counts: self
-                .live
-                .record()
-                .map_or_else(Counts::default, Record::counts),
-            in_flight: self.live.in_flight(),
-            latency: self.live.latency(now),
-        }
-    }
-}
-
-impl<T: Clone> Clone for Member<T> {
-    fn clone(&self) -> Self {
-        Self {
-            live: Arc::clone(&self.live),
-            value: self.value.clone(),
-            settings: self.settings.clone(),
-            condition: Arc::clone(&self.condition),
-        }
-    }
 }
 
 impl<T> Snapshot<T> {
@@ -237,53 +164,6 @@ impl<T> Snapshot<T> {
         })
     }
 }
-
-/// The part of [`BackendSet`] that is a question to the member at a rank.
-macro_rules! ask_the_member {
-    () => {
-        fn id(&self, rank: usize) -> &str {
-            self.member(rank).map_or("", |member| member.live.id())
-        }
-
-        fn weight(&self, rank: usize) -> u32 {
-            self.member(rank).map_or(0, |member| member.settings.weight)
-        }
-
-        fn in_flight(&self, rank: usize) -> usize {
-            self.member(rank)
-                .map_or(0, |member| member.live.in_flight())
-        }
-
-        fn latency(&self, rank: usize, now: Instant) -> Option<Duration> {
-            self.member(rank)?.live.latency(now)
-        }
-
-        fn priority(&self, rank: usize) -> u32 {
-            self.member(rank)
-                .map_or(0, |member| member.settings.priority())
-        }
-
-        fn zone(&self, rank: usize) -> Option<&str> {
-            self.member(rank)?.settings.zone()
-        }
-
-        fn hash_key(&self, rank: usize) -> &str {
-            self.member(rank).map_or("", |member| {
-                member.settings.hash_key().unwrap_or(member.live.id())
-            })
-        }
-
-        fn metadata(&self, rank: usize, key: &str) -> Option<&str> {
-            self.member(rank)?.settings.metadata(key)
-        }
-
-        fn handle(&self, rank: usize) -> Handle {
-            let member = self.member(rank);
-            member.map_or(Handle::of_slot(rank), |member| member.live.handle())
-        }
-    };
-}
-pub(super) use ask_the_member;
 
 /// All members of a snapshot as a set of its own, eligible or not: what tables are built from.
 pub(crate) struct AllMembers<'a, T>(pub(crate) &'a Snapshot<T>);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::book::Book;
+use super::member::Member;
 use super::slow_start::SlowStart;
-use super::snapshot::Member;
 use crate::backend::{Condition, Ejected, Guard, Handle, Hold, Probed, State, Why};
 
 /// What a watcher wants of the pool.
