@@ -1,7 +1,7 @@
 //! The clock, and its instants as plain numbers that fit into an atomic word.
 
 use std::sync::LazyLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The time: tokio's where there is tokio, so that tests can pause it.
 #[inline]
@@ -17,8 +17,16 @@ pub(crate) fn now() -> Instant {
 pub(crate) fn since_epoch(now: Instant) -> u64 {
     static EPOCH: LazyLock<Instant> = LazyLock::new(|| {
         let now = Instant::now();
-        now.checked_sub(std::time::Duration::from_secs(24 * 3600))
+        now.checked_sub(Duration::from_secs(24 * 3600))
             .unwrap_or(now)
     });
     now.saturating_duration_since(*EPOCH).as_nanos() as u64
+}
+
+/// For ever: what is longer might be more than an `Instant` can hold.
+pub(crate) const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// A time after another, by a century at most.
+pub(crate) fn later(time: Instant, wait: Duration) -> Instant {
+    time + wait.min(CENTURY)
 }

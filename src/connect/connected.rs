@@ -17,6 +17,7 @@ use tower::BoxError;
 use tower_service::Service;
 
 use super::Backoff;
+use crate::time::{later, now};
 
 /// A service that is made when it is first needed, once for all who need it at the same time.
 ///
@@ -44,9 +45,6 @@ pub struct ConnectError {
     source: Arc<dyn StdError + Send + Sync>,
     retry_at: Instant,
 }
-
-/// About a hundred years: longer delays would leave what an `Instant` can hold.
-const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 type Making = Shared<Pin<Box<dyn Future<Output = Result<(), ConnectError>> + Send>>>;
 type Make<S> = Pin<Box<dyn Future<Output = Result<S, BoxError>> + Send>>;
@@ -152,7 +150,7 @@ impl<S: Send + Sync + 'static> Inner<S> {
         state.failures = state.failures.saturating_add(1);
         let error = ConnectError {
             source: error.into(),
-            retry_at: Instant::now() + self.backoff.delay(state.failures).min(FOR_EVER),
+            retry_at: Instant::from_std(later(now(), self.backoff.delay(state.failures))),
         };
         state.phase = Phase::BackingOff(error.clone());
         error

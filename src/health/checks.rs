@@ -16,6 +16,7 @@ use tower::BoxError;
 use super::probe::DynProbe;
 use super::{Answer, ProbeSettings, Target};
 use crate::backend::{Handle, Probed, Why};
+use crate::time::later;
 
 /// Probes backends, each when it is due, not too many at once, and counts what they answer.
 ///
@@ -220,7 +221,7 @@ impl<T: Clone + Send + Sync + 'static> Checks<T> {
             self.settings.idle_interval
         };
         let wait = self.vary(wait, first);
-        self.plan(Arc::clone(&id), now + wait);
+        self.plan(Arc::clone(&id), later(now, wait));
         let why = match probed {
             Probed::Unhealthy | Probed::Degraded => Some(Arc::new(Why::Probe(why))),
             _ => None,

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::InvalidSetting;
+use crate::time::CENTURY;
 
 /// When a backend's own traffic takes it out, for how long, and how it comes back.
 ///
@@ -267,7 +268,7 @@ impl Ejection {
     /// Sets the longest that an ejection lasts, before jitter, unless the base time is longer.
     /// Default 300 s.
     pub fn max_time(mut self, max: Duration) -> Self {
-        self.max_time = max;
+        self.max_time = max.min(CENTURY);
         self
     }
 
@@ -311,7 +312,7 @@ impl Ejection {
     /// [rules](crate::set::Rules::slow_start) say so. It is not ejected. Default 1 s; zero turns it
     /// off.
     pub fn spare(mut self, time: Duration) -> Self {
-        self.spare = time;
+        self.spare = time.min(CENTURY);
         self
     }
 
@@ -375,5 +376,5 @@ pub(super) fn positive(what: &'static str, given: Duration) -> Result<Duration, 
             expected,
         ));
     }
-    Ok(given)
+    Ok(given.min(CENTURY))
 }

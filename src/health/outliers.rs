@@ -7,7 +7,7 @@ use super::compare::{Latencies, Recorded, outliers};
 use super::ejection::LONGEST_SPARING;
 use crate::backend::{Guard, Handle, Live, Phase, Wants, Why, after};
 use crate::set::{Snapshot, Verdict};
-use crate::time::since_epoch;
+use crate::time::{later, since_epoch};
 
 /// Finds the backends that their traffic shows to be ill, and brings them back: the rules of
 /// [`Ejection`], as a function of the time and of what requests have recorded. It waits for
@@ -43,7 +43,7 @@ enum Stage {
 impl Outliers {
     pub(super) fn new(rules: Ejection, now: Instant, random: fastrand::Rng) -> Self {
         Self {
-            next_interval: now + rules.interval,
+            next_interval: later(now, rules.interval),
             rules,
             known: HashMap::new(),
             due: BTreeSet::new(),
@@ -69,7 +69,7 @@ impl Outliers {
                 let stage = match &member.condition.ejected {
                     None => Stage::In,
                     Some(ejected) if ejected.trial => Stage::Trial {
-                        until: now + self.rules.interval,
+                        until: later(now, self.rules.interval),
                     },
                     Some(ejected) => Stage::Ejected {
                         until: ejected.until,
@@ -149,7 +149,7 @@ impl Outliers {
             verdicts.extend(self.spare(handle, now).map(|verdict| (handle, verdict)));
         }
         if wants.contains(Wants::DEGRADED) {
-            let until = now + self.rules.degraded_for;
+            let until = later(now, self.rules.degraded_for);
             if let Some(known) = self.known.get_mut(&handle) {
                 self.due.insert((until, handle));
                 // Others of the kind prolong it, but need not be told one by one.
@@ -177,7 +177,7 @@ impl Outliers {
             }
             match known.stage {
                 Stage::Ejected { until } if until <= now => {
-                    let until = now + self.rules.interval;
+                    let until = later(now, self.rules.interval);
                     known.stage = Stage::Trial { until };
                     self.due.insert((until, handle));
                     verdicts.push((handle, Verdict::Try));
@@ -189,7 +189,7 @@ impl Outliers {
             }
         }
         if self.next_interval <= now {
-            self.next_interval = now + self.rules.interval;
+            self.next_interval = later(now, self.rules.interval);
             verdicts.extend(self.compare(now));
         }
         verdicts
@@ -237,7 +237,7 @@ impl Outliers {
         let time = doubled(self.rules.base_time, strikes).min(most);
         let jitter = time.mul_f64(self.rules.jitter * self.random.f64());
         let why = Arc::new(why);
-        let until = now + time + jitter;
+        let until = later(now, time.saturating_add(jitter));
         (handle, Verdict::Eject { until, why })
     }
 
@@ -263,7 +263,7 @@ impl Outliers {
             Phase::GivenUp if !time_is_up => None,
             Phase::Taken | Phase::GivenUp => {
                 // From now on it has an interval to answer.
-                let until = now + self.rules.interval;
+                let until = later(now, self.rules.interval);
                 if let Some(known) = self.known.get_mut(&handle) {
                     known.stage = Stage::Trial { until };
                     self.due.insert((until, handle));

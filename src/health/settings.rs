@@ -70,8 +70,8 @@ impl ProbeSettings {
     /// When it is zero.
     pub fn interval(mut self, interval: Duration) -> Result<Self, InvalidSetting> {
         self.interval = positive("probe interval", interval)?;
-        self.changing_interval = interval / 5;
-        self.idle_interval = interval;
+        self.changing_interval = (self.interval / 5).max(Duration::from_nanos(1));
+        self.idle_interval = self.interval;
         Ok(self)
     }
 

@@ -12,7 +12,7 @@ use super::traffic::{Heard, Traffic};
 use super::{Ejection, Ended};
 use crate::backend::{Handle, Probed, Value};
 use crate::set::{Pool, Verdict};
-use crate::time::now;
+use crate::time::{later, now};
 
 /// Watches the health of pools: a future that does nothing else, and ends with the last of them.
 pub(super) struct Watch<T: Value> {
@@ -121,7 +121,10 @@ impl Activity {
         interval: Duration,
         now: Instant,
     ) -> bool {
-        if self.looked.is_some_and(|looked| now < looked + interval) {
+        if self
+            .looked
+            .is_some_and(|looked| now < later(looked, interval))
+        {
             return self.seen;
         }
         let (mut ended, mut running) = (0, 0);

@@ -9,7 +9,7 @@ use super::member::{Member, ask_the_member};
 use super::status::PoolStatus;
 use super::tiers::portions;
 use super::{BackendSet, Rules};
-use crate::backend::{BackendInfo, Handle, State, Total};
+use crate::backend::{BackendInfo, Handle, Total};
 
 /// What a pool published: immutable, but for the live parts that it leads to.
 pub(crate) struct Snapshot<T> {
@@ -120,6 +120,8 @@ impl<T> Snapshot<T> {
     /// asks for nobody in particular goes first.
     #[cfg(feature = "tower")]
     pub(crate) fn bound(&self, handle: Handle) -> Option<&Member<T>> {
+        use crate::backend::State;
+
         let slot = handle.slot();
         let member = self.members.get(slot)?;
         let takes = match member.state() {

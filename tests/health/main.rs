@@ -6,6 +6,7 @@
 
 mod bound;
 mod ejection;
+mod extremes;
 mod flapping;
 mod latency;
 mod operators;
