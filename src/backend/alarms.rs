@@ -18,6 +18,8 @@ struct Inner {
     raised: Vec<Handle>,
     /// There are other members than before, or other orders.
     changed: bool,
+    /// The watcher is to be woken as soon as no lock is held.
+    due: bool,
     closed: bool,
     watcher: u64,
     waker: Option<Waker>,
@@ -52,15 +54,13 @@ impl Alarms {
         inner.watcher += 1;
         // It looks at the members by itself when it begins.
         inner.changed = false;
-        let watcher = inner.watcher;
-        let before = inner.waker.take();
-        drop(inner);
-        wake(before);
-        watcher
+        inner.due = true;
+        inner.watcher
     }
 
     /// Returns what there is to do, or comes back when there is something.
     pub(crate) fn poll(&self, watcher: u64, cx: &mut Context<'_>) -> Poll<Word> {
+        let waker = cx.waker().clone();
         let mut inner = self.inner();
         let over = inner.closed || inner.watcher != watcher;
         if over {
@@ -77,7 +77,7 @@ impl Alarms {
                 over,
             });
         }
-        let old = inner.waker.replace(cx.waker().clone());
+        let old = inner.waker.replace(waker);
         drop(inner);
         drop(old);
         Poll::Pending
@@ -87,9 +87,20 @@ impl Alarms {
         self.inner().watcher == watcher
     }
 
-    /// The set of members is another.
+    /// The set of members is another. The watcher is woken by [`wake`](Self::wake).
     pub(crate) fn changed(&self) {
-        self.tell(|inner| inner.changed = true);
+        let mut inner = self.inner();
+        (inner.changed, inner.due) = (true, true);
+    }
+
+    /// Wakes the watcher, if there is reason to. Not under a lock: a waker is somebody else's code.
+    pub(crate) fn wake(&self) {
+        let mut inner = self.inner();
+        if std::mem::take(&mut inner.due) {
+            let waker = inner.waker.take();
+            drop(inner);
+            wake(waker);
+        }
     }
 
     pub(crate) fn close(&self) {

@@ -42,6 +42,8 @@ pub(crate) enum Probed {
     Unknown,
     /// It has to succeed first.
     Gated,
+    /// The same, and it was there before anything was known of anybody.
+    Founding,
     Healthy,
     Degraded,
     Unhealthy,
@@ -127,7 +129,7 @@ impl Condition {
             _ if settings.weight == 0 => State::ZeroWeight,
             (Hold::Up, ..) => State::ForcedUp,
             (_, Probed::Unhealthy, _) => State::Unhealthy,
-            (_, Probed::Gated, _) => State::Unchecked,
+            (_, Probed::Gated | Probed::Founding, _) => State::Unchecked,
             (_, _, Some(Ejected { trial: false, .. })) => State::Ejected,
             (_, _, Some(Ejected { trial: true, .. })) => State::Trial,
             (_, Probed::Degraded, None) => State::Degraded,

@@ -39,6 +39,30 @@ impl Drained {
     }
 }
 
+#[cfg(feature = "tower")]
+impl Drained {
+    /// Waits for so long at most; returns whether the last request had ended by then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel::{Backend, Pool};
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let pool = Pool::from([Backend::new("a", ())]);
+    /// let (_, running) = pool.start(|_set| Some(0)).expect("a is eligible");
+    /// let drained = pool.drained("a").expect("a member");
+    /// assert!(!drained.within(Duration::from_secs(30)).await);
+    /// # drop(running);
+    /// # }
+    /// ```
+    pub async fn within(self, time: std::time::Duration) -> bool {
+        tokio::time::timeout(time, self).await.is_ok()
+    }
+}
+
 impl Future for Drained {
     type Output = ();
 

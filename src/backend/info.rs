@@ -120,7 +120,8 @@ impl BackendInfo {
         self.eligible
     }
 
-    /// Returns since when it is in this state.
+    /// Returns since when it is in this state, by the clock that tokio's
+    /// `Instant::now().into_std()` reads, which tests can pause.
     pub fn since(&self) -> Instant {
         self.since
     }
@@ -136,7 +137,8 @@ impl BackendInfo {
     }
 
     /// Returns which part of a full share of the requests it gets, from 0 to 1: less than 1 while
-    /// it [starts slowly](crate::set::SlowStart) or has asked to be spared.
+    /// it [starts slowly](crate::set::SlowStart) or has asked to be spared, 0 if it is not
+    /// [eligible](Self::is_eligible).
     pub fn share(&self) -> f64 {
         self.share
     }
@@ -206,7 +208,7 @@ impl fmt::Display for BackendInfo {
             ", weight {}, {} in flight",
             self.settings.weight, self.in_flight
         )?;
-        if self.share < 1.0 {
+        if self.eligible && self.share < 1.0 {
             write!(f, ", at {:.0} %", self.share * 100.0)?;
         }
         if let Some(latency) = self.latency {

@@ -165,8 +165,8 @@ impl Record {
         self.slow.store(nanos, Ordering::Relaxed);
     }
 
-    /// In nanoseconds since the epoch.
-    pub(crate) fn last_retry_at(&self) -> u64 {
-        self.retry_at.load(Ordering::Relaxed)
+    /// In nanoseconds since the epoch; it is heeded once.
+    pub(crate) fn take_retry_at(&self) -> u64 {
+        self.retry_at.swap(0, Ordering::Relaxed)
     }
 }

@@ -108,7 +108,7 @@ impl<T: Clone + Send + Sync + 'static> Checks<T> {
     pub(super) fn found(&self, id: &str) -> Option<(Probed, Option<Arc<Why>>)> {
         let check = self.known.get(id)?;
         match check.probed {
-            Probed::Unknown | Probed::Gated => None,
+            Probed::Unknown | Probed::Gated | Probed::Founding => None,
             probed => Some((probed, check.why.clone())),
         }
     }
@@ -136,7 +136,7 @@ impl<T: Clone + Send + Sync + 'static> Checks<T> {
     /// How often it needs to know whether there is traffic, if it does.
     pub(super) fn looks_at_traffic(&self) -> Option<Duration> {
         let settings = &self.settings;
-        (settings.idle_interval != settings.interval).then_some(settings.interval)
+        (settings.while_idle() != settings.interval).then_some(settings.interval)
     }
 
     /// When [`poll`](Self::poll) has something to start.
@@ -167,7 +167,8 @@ impl<T: Clone + Send + Sync + 'static> Checks<T> {
             let target = Target::new(Arc::clone(&id), check.value.clone());
             let (probe, timeout) = (Arc::clone(&self.probe), self.settings.timeout);
             self.running.push(Box::pin(async move {
-                let probe = AssertUnwindSafe(probe.probe_boxed(target)).catch_unwind();
+                let probe = async { probe.probe_boxed(target).await };
+                let probe = AssertUnwindSafe(probe).catch_unwind();
                 let answer = match tokio::time::timeout(timeout, probe).await {
                     Ok(Ok(answer)) => answer.map_err(|error| told(&error)),
                     Ok(Err(_panic)) => Err("the probe panicked".into()),
@@ -214,11 +215,11 @@ impl<T: Clone + Send + Sync + 'static> Checks<T> {
         };
         let probed = check.probed;
         let wait = if changing {
-            self.settings.changing_interval
+            self.settings.while_changing()
         } else if busy {
             self.settings.interval
         } else {
-            self.settings.idle_interval
+            self.settings.while_idle()
         };
         let wait = self.vary(wait, first);
         self.plan(Arc::clone(&id), later(now, wait));

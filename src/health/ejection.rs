@@ -31,8 +31,8 @@ use crate::time::CENTURY;
 ///
 /// On trial, one request at a time is sent to the backend, if the picker picks it. Its success
 /// takes the backend back; its failure ejects it for longer. A trial that is cancelled or rejected is
-/// none, and the next request may be one. If no answer has come within an interval, it failed; if
-/// nobody tried within an interval, the backend is taken back. What a trial of the past has to say is
+/// none, and the next request may be one. If no answer has come within an interval of the first one,
+/// it failed; if nobody tried within an interval, the backend is taken back. What a trial of the past has to say is
 /// ignored. After each interval without an ejection, n is one less.
 ///
 /// # Bound
@@ -249,9 +249,9 @@ impl Ejection {
     ///
     /// # Errors
     ///
-    /// When it is zero.
+    /// When it is less than 1 ms.
     pub fn interval(mut self, interval: Duration) -> Result<Self, InvalidSetting> {
-        self.interval = positive("ejection interval", interval)?;
+        self.interval = self::interval("ejection interval", interval)?;
         Ok(self)
     }
 
@@ -377,4 +377,17 @@ pub(super) fn positive(what: &'static str, given: Duration) -> Result<Duration, 
         ));
     }
     Ok(given.min(CENTURY))
+}
+
+/// For what happens again and again.
+pub(super) fn interval(what: &'static str, given: Duration) -> Result<Duration, InvalidSetting> {
+    if given < Duration::from_millis(1) {
+        let expected = "at least 1 ms";
+        return Err(InvalidSetting::new(
+            what,
+            format_args!("{given:?}"),
+            expected,
+        ));
+    }
+    positive(what, given)
 }

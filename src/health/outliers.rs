@@ -17,7 +17,8 @@ pub(super) struct Outliers {
     known: HashMap<Handle, Known>,
     /// When there is something to do about whom.
     due: BTreeSet<(Instant, Handle)>,
-    next_interval: Instant,
+    /// Set by the first look.
+    next_interval: Option<Instant>,
     random: fastrand::Rng,
 }
 
@@ -36,14 +37,20 @@ struct Known {
 #[derive(Clone, Copy, PartialEq)]
 enum Stage {
     In,
-    Ejected { until: Instant },
-    Trial { until: Instant },
+    Ejected {
+        until: Instant,
+    },
+    Trial {
+        until: Instant,
+        /// Somebody has tried, and has until then to be answered.
+        tried: bool,
+    },
 }
 
 impl Outliers {
-    pub(super) fn new(rules: Ejection, now: Instant, random: fastrand::Rng) -> Self {
+    pub(super) fn new(rules: Ejection, random: fastrand::Rng) -> Self {
         Self {
-            next_interval: later(now, rules.interval),
+            next_interval: None,
             rules,
             known: HashMap::new(),
             due: BTreeSet::new(),
@@ -70,12 +77,13 @@ impl Outliers {
                     None => Stage::In,
                     Some(ejected) if ejected.trial => Stage::Trial {
                         until: later(now, self.rules.interval),
+                        tried: false,
                     },
                     Some(ejected) => Stage::Ejected {
                         until: ejected.until,
                     },
                 };
-                if let Stage::Ejected { until } | Stage::Trial { until } = stage {
+                if let Stage::Ejected { until } | Stage::Trial { until, .. } = stage {
                     self.due.insert((until, handle));
                 }
                 let degraded_until = member.condition.degraded_until;
@@ -106,9 +114,9 @@ impl Outliers {
     }
 
     /// When [`advance`](Self::advance) has something to do.
-    pub(super) fn next(&self) -> Instant {
+    pub(super) fn next(&self) -> Option<Instant> {
         let due = self.due.first().map(|&(at, _)| at);
-        due.map_or(self.next_interval, |at| at.min(self.next_interval))
+        due.into_iter().chain(self.next_interval).min()
     }
 
     /// A backend's requests have left word.
@@ -151,9 +159,9 @@ impl Outliers {
         if wants.contains(Wants::DEGRADED) {
             let until = later(now, self.rules.degraded_for);
             if let Some(known) = self.known.get_mut(&handle) {
-                self.due.insert((until, handle));
                 // Others of the kind prolong it, but need not be told one by one.
                 if known.degraded_until.replace(until).is_none() {
+                    self.due.insert((until, handle));
                     verdicts.push((handle, Verdict::DegradedUntil(Some(until))));
                 }
             }
@@ -171,25 +179,36 @@ impl Outliers {
             let Some(known) = self.known.get_mut(&handle) else {
                 continue;
             };
-            if known.degraded_until.is_some_and(|until| until <= now) {
-                known.degraded_until = None;
-                verdicts.push((handle, Verdict::DegradedUntil(None)));
+            match known.degraded_until {
+                Some(until) if until <= now => {
+                    known.degraded_until = None;
+                    verdicts.push((handle, Verdict::DegradedUntil(None)));
+                }
+                // It was prolonged.
+                Some(until) => {
+                    self.due.insert((until, handle));
+                }
+                None => {}
             }
             match known.stage {
                 Stage::Ejected { until } if until <= now => {
                     let until = later(now, self.rules.interval);
-                    known.stage = Stage::Trial { until };
+                    known.stage = Stage::Trial {
+                        until,
+                        tried: false,
+                    };
                     self.due.insert((until, handle));
                     verdicts.push((handle, Verdict::Try));
                 }
-                Stage::Trial { until } if until <= now => {
+                Stage::Trial { until, .. } if until <= now => {
                     verdicts.extend(self.trial_is_over(handle, now, true));
                 }
                 _ => {}
             }
         }
-        if self.next_interval <= now {
-            self.next_interval = later(now, self.rules.interval);
+        let end = later(now, self.rules.interval);
+        if *self.next_interval.get_or_insert(end) <= now {
+            self.next_interval = Some(end);
             verdicts.extend(self.compare(now));
         }
         verdicts
@@ -247,8 +266,9 @@ impl Outliers {
         now: Instant,
         time_is_up: bool,
     ) -> Option<(Handle, Verdict)> {
-        let known = self.known.get(&handle)?;
-        let (Stage::Trial { .. }, Guard::Trial { phase, .. }) = (known.stage, known.live.guard())
+        let known = self.known.get_mut(&handle)?;
+        let (Stage::Trial { tried, .. }, Guard::Trial { phase, .. }) =
+            (known.stage, known.live.guard())
         else {
             // Held by an operator, say. Whatever it shows from now on counts.
             return time_is_up.then_some((handle, Verdict::TakeBack));
@@ -258,16 +278,15 @@ impl Outliers {
             Phase::Failed => Some(self.eject(handle, Why::TrialFailed, now)),
             // A long stream that began well, or nobody who tried.
             Phase::Answered | Phase::Free if time_is_up => Some((handle, Verdict::TakeBack)),
-            Phase::Taken if time_is_up => Some(self.eject(handle, Why::TrialHangs, now)),
-            // Who tried gave up before there was an answer, so nothing speaks for it yet.
-            Phase::GivenUp if !time_is_up => None,
-            Phase::Taken | Phase::GivenUp => {
-                // From now on it has an interval to answer.
+            // Whoever gave up got no answer, either.
+            Phase::Taken | Phase::GivenUp if time_is_up => {
+                Some(self.eject(handle, Why::TrialHangs, now))
+            }
+            // The first to try has an interval. Those who try after it was given up have the rest.
+            Phase::Taken | Phase::GivenUp if !tried => {
                 let until = later(now, self.rules.interval);
-                if let Some(known) = self.known.get_mut(&handle) {
-                    known.stage = Stage::Trial { until };
-                    self.due.insert((until, handle));
-                }
+                known.stage = Stage::Trial { until, tried: true };
+                self.due.insert((until, handle));
                 None
             }
             _ => None,
@@ -281,7 +300,7 @@ impl Outliers {
         }
         let now = since_epoch(now);
         let least = after(now, self.rules.spare);
-        let asked = record.last_retry_at().min(after(now, LONGEST_SPARING));
+        let asked = record.take_retry_at().min(after(now, LONGEST_SPARING));
         Some(Verdict::RestrainedUntil(least.max(asked)))
     }
 

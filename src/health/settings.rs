@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::ejection::positive;
+use super::ejection::{interval, positive};
 use crate::InvalidSetting;
 
 /// How often backends are probed, and how many answers it takes to change one's mind.
@@ -32,8 +32,8 @@ use crate::InvalidSetting;
 #[must_use]
 pub struct ProbeSettings {
     pub(super) interval: Duration,
-    pub(super) changing_interval: Duration,
-    pub(super) idle_interval: Duration,
+    changing_interval: Option<Duration>,
+    idle_interval: Option<Duration>,
     pub(super) jitter: f64,
     pub(super) timeout: Duration,
     pub(super) rise: u32,
@@ -47,8 +47,8 @@ impl ProbeSettings {
     pub fn new() -> Self {
         Self {
             interval: Duration::from_secs(5),
-            changing_interval: Duration::from_secs(1),
-            idle_interval: Duration::from_secs(5),
+            changing_interval: None,
+            idle_interval: None,
             jitter: 0.1,
             timeout: Duration::from_secs(2),
             rise: 2,
@@ -58,43 +58,39 @@ impl ProbeSettings {
         }
     }
 
-    /// Sets the time from the end of a probe to the next. Default 5 s. Also sets
-    /// [`changing_interval`](Self::changing_interval) to a fifth of it, and
-    /// [`idle_interval`](Self::idle_interval) to the same.
+    /// Sets the time from the end of a probe to the next. Default 5 s.
     ///
     /// The first probe of a backend is sent at once, the second at a random time within the
     /// interval, so that not all are probed at the same moment from then on.
     ///
     /// # Errors
     ///
-    /// When it is zero.
+    /// When it is less than 1 ms.
     pub fn interval(mut self, interval: Duration) -> Result<Self, InvalidSetting> {
-        self.interval = positive("probe interval", interval)?;
-        self.changing_interval = (self.interval / 5).max(Duration::from_nanos(1));
-        self.idle_interval = self.interval;
+        self.interval = self::interval("probe interval", interval)?;
         Ok(self)
     }
 
     /// Sets the interval while a state is changing: after a failure of one that is healthy, a
     /// success of one that is not, or a failure of one that was never well. Default: a fifth of the
-    /// interval, 1 s.
+    /// [`interval`](Self::interval), 1 s.
     ///
     /// # Errors
     ///
-    /// When it is zero.
+    /// When it is less than 1 ms.
     pub fn changing_interval(mut self, interval: Duration) -> Result<Self, InvalidSetting> {
-        self.changing_interval = positive("probe interval", interval)?;
+        self.changing_interval = Some(self::interval("probe interval", interval)?);
         Ok(self)
     }
 
     /// Sets the interval while no request has ended at any backend of the pools since the last
-    /// probe. Default: as ever, 5 s.
+    /// probe. Default: the [`interval`](Self::interval).
     ///
     /// # Errors
     ///
-    /// When it is zero.
+    /// When it is less than 1 ms.
     pub fn idle_interval(mut self, interval: Duration) -> Result<Self, InvalidSetting> {
-        self.idle_interval = positive("probe interval", interval)?;
+        self.idle_interval = Some(self::interval("probe interval", interval)?);
         Ok(self)
     }
 
@@ -148,8 +144,10 @@ impl ProbeSettings {
     /// Gives a backend no requests until it has passed its first probe. Default: a backend is
     /// trusted until probes say otherwise.
     ///
-    /// As long as nothing is known of any backend, all are used nevertheless, unless the
-    /// [panic threshold](crate::set::Rules::panic_threshold) is 0.
+    /// Those that are there when the watch begins count as not healthy until then, so that a pool
+    /// [panics](crate::set::Rules::panic_threshold), and uses all of them, until half are known to be
+    /// well; with a threshold of 0, requests wait. Those that join later do not count before they have
+    /// been checked, so that many of them make no panic.
     pub fn gated(mut self) -> Self {
         self.gated = true;
         self
@@ -170,6 +168,15 @@ impl ProbeSettings {
         }
         self.concurrency = probes;
         Ok(self)
+    }
+
+    pub(super) fn while_changing(&self) -> Duration {
+        let fifth = (self.interval / 5).max(Duration::from_millis(1));
+        self.changing_interval.unwrap_or(fifth)
+    }
+
+    pub(super) fn while_idle(&self) -> Duration {
+        self.idle_interval.unwrap_or(self.interval)
     }
 }
 

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -58,9 +59,8 @@ impl<T: Value> Traffic<T> {
             probes,
             max_ejected: ejection.max_ejected,
         });
-        let now = now();
-        let mut outliers = Outliers::new(ejection.clone(), now, random);
-        outliers.members(&pool.snapshot(), now);
+        let mut outliers = Outliers::new(ejection.clone(), random);
+        outliers.members(&pool.snapshot(), now());
         Self {
             pool: pool.downgrade(),
             alarms: Arc::clone(pool.alarms()),
@@ -77,6 +77,11 @@ impl<T: Value> Traffic<T> {
         self.pool.upgrade()
     }
 
+    #[cfg(feature = "tower")]
+    pub(super) fn knows(&self, handle: Handle) -> bool {
+        self.outliers.knows(handle)
+    }
+
     /// Adds what was found out in another way.
     #[cfg(feature = "tower")]
     pub(super) fn add(&mut self, handle: Handle, verdict: Verdict) {
@@ -84,8 +89,7 @@ impl<T: Value> Traffic<T> {
     }
 
     /// Hears what there is, and wakes when there is more.
-    pub(super) fn listen(&mut self, cx: &mut Context<'_>) -> Heard {
-        let now = now();
+    pub(super) fn listen(&mut self, now: Instant, cx: &mut Context<'_>) -> Heard {
         let mut heard = Heard::Nothing;
         while let Poll::Ready(word) = self.alarms.poll(self.watcher, cx) {
             let Some(pool) = self.pool.upgrade() else {
@@ -96,7 +100,7 @@ impl<T: Value> Traffic<T> {
             }
             self.stale |= word.changed;
             let unknown = |handle: &Handle| !self.outliers.knows(*handle);
-            if self.may_look(now) || (self.stale && word.raised.iter().any(unknown)) {
+            if self.may_look(now) || word.raised.iter().any(unknown) {
                 self.look(&pool, now);
                 heard = Heard::Changed;
             }
@@ -134,7 +138,7 @@ impl<T: Value> Traffic<T> {
         self.verdicts.extend(due);
         let again = self.apply(now);
         let next = again.into_iter().chain(self.look_again());
-        next.fold(self.outliers.next(), Instant::min)
+        next.chain(self.outliers.next()).min().unwrap_or(now)
     }
 
     /// Applies what was found out, or returns when it may.
@@ -148,7 +152,7 @@ impl<T: Value> Traffic<T> {
         }
         let verdicts = std::mem::take(&mut self.verdicts);
         if let Some(pool) = self.pool.upgrade() {
-            let done = pool.judge(verdicts.clone());
+            let done = pool.judge(self.watcher, verdicts.clone());
             for ((handle, verdict), done) in verdicts.iter().zip(done) {
                 self.outliers.done(*handle, verdict, done);
             }
@@ -161,7 +165,8 @@ impl<T: Value> Traffic<T> {
 impl<T: Value> Drop for Traffic<T> {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.upgrade() {
-            pool.unwatch(self.watcher);
+            // It runs code of others, and a panic here, perhaps during another, would abort.
+            let _ = catch_unwind(AssertUnwindSafe(|| pool.unwatch(self.watcher)));
         }
     }
 }
@@ -200,7 +205,7 @@ impl<T: Value> EjectionWatch<T> {
     /// Backends are ejected when this is called, so call it often. It takes some nanoseconds while
     /// there is nothing to do.
     pub fn advance(&mut self, now: Instant) -> Option<Instant> {
-        match self.0.listen(&mut Context::from_waker(Waker::noop())) {
+        match self.0.listen(now, &mut Context::from_waker(Waker::noop())) {
             Heard::Dropped | Heard::Replaced => None,
             Heard::Nothing | Heard::Changed => {
                 self.0.pool()?;

@@ -47,23 +47,24 @@ impl<T: Value> Watch<T> {
 
     /// Hears what the pools have to say, and does what is due; returns when to look again.
     fn turn(&mut self, cx: &mut Context<'_>) -> Option<Instant> {
-        self.pools.retain_mut(|traffic| match traffic.listen(cx) {
-            Heard::Nothing => true,
-            Heard::Changed => {
-                self.changed = true;
-                true
-            }
-            Heard::Dropped => {
-                (self.changed, self.end) = (true, Ended::PoolDropped);
-                false
-            }
-            Heard::Replaced => {
-                (self.changed, self.end) = (true, Ended::Replaced);
-                false
-            }
-        });
-        self.probe(cx);
         let now = now();
+        self.pools
+            .retain_mut(|traffic| match traffic.listen(now, cx) {
+                Heard::Nothing => true,
+                Heard::Changed => {
+                    self.changed = true;
+                    true
+                }
+                Heard::Dropped => {
+                    (self.changed, self.end) = (true, Ended::PoolDropped);
+                    false
+                }
+                Heard::Replaced => {
+                    (self.changed, self.end) = (true, Ended::Replaced);
+                    false
+                }
+            });
+        self.probe(cx);
         let pools = self.pools.iter_mut().map(|traffic| traffic.advance(now));
         let next = self.checks.as_ref().and_then(Checks::next);
         pools.chain(next).min()
@@ -81,7 +82,8 @@ impl<T: Value> Watch<T> {
                     continue;
                 };
                 for member in pool.snapshot().all() {
-                    if let Probed::Unknown | Probed::Gated = member.condition.probed
+                    if let Probed::Unknown | Probed::Gated | Probed::Founding =
+                        member.condition.probed
                         && let Some((probed, why)) = checks.found(member.live.id())
                     {
                         traffic.add(member.live.handle(), Verdict::Probed(probed, why));
@@ -96,7 +98,9 @@ impl<T: Value> Watch<T> {
         while let Poll::Ready(finding) = checks.poll(busy, now(), cx) {
             for traffic in &mut self.pools {
                 let pool = traffic.pool();
-                if let Some(handle) = pool.and_then(|pool| pool.handle(&finding.id)) {
+                // Who has joined under this id meanwhile is somebody else.
+                let handle = pool.and_then(|pool| pool.handle(&finding.id));
+                if let Some(handle) = handle.filter(|&handle| traffic.knows(handle)) {
                     let verdict = Verdict::Probed(finding.probed, finding.why.clone());
                     traffic.add(handle, verdict);
                 }

@@ -76,6 +76,9 @@ pub enum Ended {
     /// Another watch has taken its place.
     #[error("another watch has taken over")]
     Replaced,
+    /// The runtime that it ran on was shut down.
+    #[error("its runtime was shut down")]
+    Stopped,
 }
 
 /// A watch on a task of its own, from [`Health::spawn`]; dropping this ends it.
@@ -102,7 +105,7 @@ impl<T: Value> Health<T> {
         self
     }
 
-    /// Probes each backend, too. Default: nobody is probed.
+    /// Probes each backend, too. Replaces the probe that was set before. Default: nobody is probed.
     pub fn probe(mut self, probe: impl Probe<T>, settings: ProbeSettings) -> Self {
         self.probe = Some((Arc::new(probe), settings));
         self
@@ -148,6 +151,7 @@ impl<T: Value> Health<T> {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
+    #[track_caller]
     pub fn spawn(self, pool: &Pool<T>) -> Watching {
         self.spawn_all(&[pool])
     }
@@ -157,6 +161,7 @@ impl<T: Value> Health<T> {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
+    #[track_caller]
     pub fn spawn_all(self, pools: &[&Pool<T>]) -> Watching {
         Watching(tokio::spawn(self.watch_all(pools)))
     }
@@ -183,9 +188,10 @@ impl Future for Watching {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
         Pin::new(&mut self.0).poll(cx).map(|joined| match joined {
             Ok(ended) => ended,
-            // It is aborted only when this is dropped, so it is a panic: of a value's `Clone`, a
-            // picker's `prepare`, or a probe.
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Ended::Stopped,
+            },
         })
     }
 }

@@ -49,6 +49,7 @@ mod via;
 
 pub use self::address::{Address, InvalidAddress};
 pub use self::body::{OnBodyEnd, TrackedBody};
+pub(crate) use self::classify::says_degraded;
 pub use self::classify::{
     Classify, DegradedHeader, GrpcOutcomes, HttpOutcomes, TowerHttp, Verdict,
 };

@@ -28,6 +28,8 @@ pub struct Context {
     now: Option<Instant>,
     random: Option<fastrand::Rng>,
     keyed: bool,
+    /// A backend that does not take all of its requests yet has left this one.
+    passed_over: bool,
     /// Which trial of the picked backend this request is, if it is one.
     trial: Option<NonZeroU32>,
 }
@@ -41,6 +43,7 @@ impl Context {
             now: None,
             random: None,
             keyed: false,
+            passed_over: false,
             trial: None,
         }
     }
@@ -60,11 +63,19 @@ impl Context {
     #[cfg(feature = "tower")]
     pub(crate) fn set_attempt(&mut self, attempt: u32) {
         self.attempt = attempt;
+        self.passed_over = false;
     }
 
-    /// From here on it is for another attempt.
-    pub(super) fn next_attempt(&mut self) {
+    /// Someone who was picked has left the request to the others.
+    pub(super) fn pass_over(&mut self) {
         self.attempt += 1;
+        self.passed_over = true;
+    }
+
+    /// Whether that was so before.
+    #[inline]
+    pub(super) fn is_passed_over(&self) -> bool {
+        self.passed_over
     }
 
     /// Sets the random source's seed.

@@ -87,7 +87,9 @@ where
         let mut cx = self.core.context();
         let view = self.core.view();
         let (entry, member) = view.pick(request, &mut cx)?;
-        Ok((member.value.clone(), entry.begin(&member.live, &mut cx)))
+        // First, so that a value whose `Clone` panics leaves nothing behind.
+        let completion = entry.begin(&member.live, &mut cx);
+        Ok((member.value.clone(), completion))
     }
 
     /// Replaces the picker for all clones. When this returns, the new one is in use.

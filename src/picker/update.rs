@@ -8,6 +8,7 @@ pub struct Update<'a> {
     members: &'a dyn BackendSet,
     eligible: &'a dyn BackendSet,
     layout: Option<u64>,
+    guarded: bool,
 }
 
 impl<'a> Update<'a> {
@@ -34,14 +35,20 @@ impl<'a> Update<'a> {
             members,
             eligible,
             layout: None,
+            guarded: false,
         }
     }
 
     /// Says which layout the members are: as long as it is the same, so are their ids, weights,
-    /// hash keys, and their order. No other pool has it.
-    pub(super) fn with_layout(mut self, layout: u64) -> Self {
-        self.layout = Some(layout);
+    /// hash keys, and their order. No other pool has it. And whether some of the eligible do not take
+    /// every request that is picked for them.
+    pub(super) fn of_pool(mut self, layout: u64, guarded: bool) -> Self {
+        (self.layout, self.guarded) = (Some(layout), guarded);
         self
+    }
+
+    pub(super) fn is_guarded(&self) -> bool {
+        self.guarded
     }
 
     pub(super) fn layout(&self) -> Option<u64> {

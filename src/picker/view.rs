@@ -97,6 +97,9 @@ impl<T, Req: ?Sized> View<T, Req> {
     /// Draws the list to pick from. It stays the same for requests of the same key.
     #[cold]
     pub(crate) fn draw(&self, request: &Req, cx: &mut Context) -> usize {
+        if self.others.is_empty() {
+            return 0;
+        }
         let key = (*self.first.picker).affinity(request);
         let random = key.map_or_else(|| cx.random(), mix);
         self.snapshot.drawn(random)
@@ -137,7 +140,8 @@ impl<T, Req: ?Sized> View<T, Req> {
 impl<T, Req: ?Sized + 'static> Entry<T, Req> {
     fn new(snapshot: &Snapshot<T>, list: &Arc<List<T>>, picker: Arc<dyn Picker<Req>>) -> Self {
         let members = AllMembers(snapshot);
-        let update = Update::new(&members, &**list).with_layout(snapshot.layout());
+        let guarded = list.guarded().is_some();
+        let update = Update::new(&members, &**list).of_pool(snapshot.layout(), guarded);
         let picker = (*picker).prepare(&update).unwrap_or(picker);
         let needs = picker.needs();
         let observer = needs
@@ -183,7 +187,7 @@ impl<T, Req: ?Sized> Entry<T, Req> {
         cx: &mut Context,
     ) -> Result<usize, NoBackend> {
         /// What is masked beyond this takes an allocation.
-        const MOST: usize = 7;
+        const MOST: u32 = 7;
         let guarded = self.list.guarded();
         let now = guarded.map_or(0, |_| since_epoch(cx.now()));
         let guarded = guarded.filter(|guarded| !guarded.is_over(now));
@@ -195,7 +199,10 @@ impl<T, Req: ?Sized> Entry<T, Req> {
         let mut set = set.clone();
         // The first that was passed over, and was not on trial, and the first at all.
         let (mut first, mut at_all) = (None, None);
-        for _ in 0..MOST {
+        let mut tries = 0;
+        // Those on trial do not count: load pickers like the idle, and all others are better.
+        while tries < MOST || first.is_none() {
+            tries += 1;
             let rank = match (self.pick_one(&set, request, cx), at_all) {
                 (Ok(rank), _) => rank,
                 (Err(_), Some(_)) => break,
@@ -210,7 +217,7 @@ impl<T, Req: ?Sized> Entry<T, Req> {
                 first.get_or_insert(original);
             }
             set.mask(rank);
-            cx.next_attempt();
+            cx.pass_over();
             if set.is_empty() {
                 break;
             }

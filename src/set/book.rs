@@ -248,6 +248,7 @@ impl<T: Clone> Book<T> {
                 total: self.total.as_ref(),
             },
         ));
+        self.watched.look_at(&self.snapshot.status);
         self.tell_of_panic(&before);
     }
 }

@@ -95,6 +95,8 @@ struct Inner {
     /// The number of the event after the last.
     end: u64,
     closed: bool,
+    /// Since those who wait were woken last.
+    news: bool,
     waiting: Vec<(u64, Waker)>,
     tickets: u64,
 }
@@ -106,18 +108,36 @@ impl Log {
         Self(Mutex::default())
     }
 
+    /// Notes an event; whoever waits for it is woken by [`wake`](Self::wake).
     pub(super) fn push(&self, at: Instant, what: Happened) {
-        self.change(|inner| {
-            if inner.events.len() == KEPT {
-                inner.events.pop_front();
-            }
-            inner.events.push_back(PoolEvent { at, what });
-            inner.end += 1;
-        });
+        let mut inner = self.inner();
+        if inner.events.len() == KEPT {
+            inner.events.pop_front();
+        }
+        inner.events.push_back(PoolEvent { at, what });
+        inner.end += 1;
+        inner.news = true;
     }
 
     pub(super) fn close(&self) {
-        self.change(|inner| inner.closed = true);
+        let mut inner = self.inner();
+        (inner.closed, inner.news) = (true, true);
+        drop(inner);
+        self.wake();
+    }
+
+    /// Wakes all who wait, if there is anything new. Not under a lock: a waker is somebody else's
+    /// code.
+    pub(super) fn wake(&self) {
+        let mut inner = self.inner();
+        if !std::mem::take(&mut inner.news) {
+            return;
+        }
+        let waiting = std::mem::take(&mut inner.waiting);
+        drop(inner);
+        for (_, waker) in waiting {
+            waker.wake();
+        }
     }
 
     pub(super) fn read(self: &Arc<Self>) -> Events {
@@ -130,18 +150,16 @@ impl Log {
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut Inner)) {
-        let mut inner = self.inner();
-        change(&mut inner);
-        let waiting = std::mem::take(&mut inner.waiting);
-        drop(inner);
-        for (_, waker) in waiting {
-            waker.wake();
-        }
-    }
-
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn stop_waiting(&mut self, ticket: u64) -> Option<(u64, Waker)> {
+        let mut waiting = self.waiting.iter();
+        let at = waiting.position(|(other, _)| *other == ticket)?;
+        Some(self.waiting.swap_remove(at))
     }
 }
 
@@ -159,6 +177,7 @@ impl Events {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<PoolEvent>> {
         let log = Arc::clone(&self.log);
+        let waker = cx.waker().clone();
         let mut inner = log.inner();
         if let Some(event) = self.read(&inner) {
             return Poll::Ready(Some(event));
@@ -166,8 +185,10 @@ impl Events {
         if inner.closed {
             return Poll::Ready(None);
         }
-        inner.waiting.retain(|(ticket, _)| *ticket != self.ticket);
-        inner.waiting.push((self.ticket, cx.waker().clone()));
+        let before = inner.stop_waiting(self.ticket);
+        inner.waiting.push((self.ticket, waker));
+        drop(inner);
+        drop(before);
         Poll::Pending
     }
 
@@ -200,11 +221,7 @@ impl futures_core::Stream for Events {
 impl Drop for Events {
     fn drop(&mut self) {
         let mut inner = self.log.inner();
-        let at = inner
-            .waiting
-            .iter()
-            .position(|(ticket, _)| *ticket == self.ticket);
-        let mine = at.map(|at| inner.waiting.swap_remove(at));
+        let mine = inner.stop_waiting(self.ticket);
         drop(inner);
         // A waker's `Drop` is somebody else's code: without the lock.
         drop(mine);
@@ -218,7 +235,8 @@ impl fmt::Debug for Events {
 }
 
 impl PoolEvent {
-    /// Returns when it happened.
+    /// Returns when it happened, by the clock that tokio's `Instant::now().into_std()` reads, which
+    /// tests can pause.
     pub fn at(&self) -> Instant {
         self.at
     }

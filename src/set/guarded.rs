@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::list::List;
 use super::slow_start::{MINIMUM, share};
-use super::{BackendSet, SlowStart};
+use super::{BackendSet, SlowStart, least_in_flight};
 use crate::backend::{Guard, Handle};
 
 /// Some on the list do not take every request that is picked for them.
@@ -163,5 +163,14 @@ impl<T> BackendSet for Scaled<'_, T> {
 
     fn total_in_flight(&self) -> usize {
         self.list.total_in_flight()
+    }
+
+    fn least_in_flight(&self, random: u64) -> Option<usize> {
+        // Nobody looks less loaded here than there, so an open minimum is one here, too.
+        let rank = self.list.least_in_flight(random)?;
+        match self.list.member(rank)?.live.guard() {
+            Guard::Open | Guard::Trial { .. } => Some(rank),
+            _ => least_in_flight(self, random, |rank| self.weight(rank)),
+        }
     }
 }

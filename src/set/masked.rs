@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use super::BackendSet;
+use super::{BackendSet, least_in_flight};
 use crate::backend::Handle;
 
 /// A set without some of its backends: those that this request has tried already.
@@ -159,6 +159,15 @@ impl BackendSet for Masked<'_> {
         let out = out.map(|&rank| self.set.in_flight(rank));
         let out = out.fold(0, usize::saturating_add);
         self.set.total_in_flight().saturating_sub(out)
+    }
+
+    fn least_in_flight(&self, random: u64) -> Option<usize> {
+        // The minimum of all is that of the rest, unless it is masked.
+        let rank = self.set.least_in_flight(random)?;
+        match self.out.as_slice().binary_search(&rank) {
+            Err(before) => Some(rank - before),
+            Ok(_) => least_in_flight(self, random, |rank| self.weight(rank)),
+        }
     }
 }
 

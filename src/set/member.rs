@@ -4,7 +4,7 @@ use std::time::Instant;
 use super::Rules;
 use super::slow_start::share;
 use super::tiers::Standing;
-use crate::backend::{BackendInfo, Condition, Counts, Live, Record, Settings, State, Why};
+use crate::backend::{BackendInfo, Condition, Counts, Live, Probed, Record, Settings, State, Why};
 use crate::time::since_epoch;
 
 /// One member, as the pool keeps it and as every snapshot shows it.
@@ -37,6 +37,7 @@ impl<T> Member<T> {
     pub(super) fn standing(&self) -> Standing<'_> {
         Standing {
             state: self.state(),
+            founding: self.condition.probed == Probed::Founding,
             priority: self.settings.priority(),
             zone: self.settings.zone(),
             weight: self.settings.weight,
@@ -45,7 +46,11 @@ impl<T> Member<T> {
 
     pub(super) fn info(&self, now: Instant, eligible: bool, rules: &Rules) -> BackendInfo {
         let (condition, settings) = (&self.condition, &self.settings);
-        let share = share(self.live.guard(), rules.slow_start, since_epoch(now));
+        let share = if eligible {
+            share(self.live.guard(), rules.slow_start, since_epoch(now))
+        } else {
+            0.0
+        };
         BackendInfo {
             id: Arc::clone(self.live.shared_id()),
             handle: self.live.handle(),

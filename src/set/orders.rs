@@ -31,8 +31,8 @@ impl<T: Clone> Pool<T> {
     /// # async fn main() {
     /// let pool = Pool::from([Backend::new("a", ())]);
     /// if let Some(drained) = pool.drained("a") {
-    ///     let in_time = tokio::time::timeout(Duration::from_secs(30), drained).await;
-    ///     assert!(in_time.is_ok());
+    ///     let in_time = drained.within(Duration::from_secs(30)).await;
+    ///     assert!(in_time);
     /// }
     /// pool.remove("a");
     /// # }

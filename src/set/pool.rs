@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::BackendSet;
@@ -12,7 +13,7 @@ use super::status::PoolStatus;
 use super::subscribers::{Subscriber, Subscribers};
 use super::watched::{Verdict, Watching};
 use super::weak_pool::WeakPool;
-use crate::backend::{Alarms, Backend, BackendInfo, Completion, Handle, LatencySettings};
+use crate::backend::{Alarms, Backend, BackendInfo, Completion, Guard, Handle, LatencySettings};
 use crate::time::now;
 
 /// The membership: which backends there are, shared and changed live.
@@ -253,8 +254,9 @@ impl<T: Clone> Pool<T> {
     /// comes back is the backend's value, and the [`Completion`] that counts the request as in
     /// flight until it is finished or dropped.
     ///
-    /// `choose` is asked once, so nobody is passed over: there is no [slow start](super::SlowStart)
-    /// and no trial here, for which there is a [`Selector`](crate::picker::Selector). Where several tiers or zones get requests, it
+    /// `choose` is asked once, so nobody is passed over: no [slow start](super::SlowStart), and a
+    /// backend on trial takes what it is chosen for. For those there is a
+    /// [`Selector`](crate::picker::Selector). Where several tiers or zones get requests, it
     /// sees one of them.
     ///
     /// # Examples
@@ -284,7 +286,13 @@ impl<T: Clone> Pool<T> {
         let snapshot = self.snapshot();
         let list = snapshot.draw(fastrand::u64(..));
         let member = list.member(choose(&**list)?)?;
-        let completion = Completion::begin(&member.live, None, Some(now()), None);
+        let trial = match member.live.guard() {
+            Guard::Trial { epoch, .. } => {
+                Some(epoch).filter(|&epoch| member.live.take_trial(epoch))
+            }
+            _ => None,
+        };
+        let completion = Completion::begin(&member.live, trial, Some(now()), None);
         Some((member.value.clone(), completion))
     }
 
@@ -297,10 +305,12 @@ impl<T: Clone> Pool<T> {
         changes
     }
 
-    /// Lets go of the lock, then tells the subscribers, if there is something new.
+    /// Lets go of the lock, then tells all who want to know, if there is something new.
     fn publish(&self, before: &Arc<Snapshot<T>>, book: MutexGuard<'_, Book<T>>) {
         let snapshot = Arc::clone(book.snapshot());
         drop(book);
+        self.shared.log.wake();
+        self.shared.alarms.wake();
         if Arc::ptr_eq(before, &snapshot) {
             return;
         }
@@ -342,11 +352,19 @@ impl<T: Clone> Pool<T> {
 
     /// Applies what the watcher found out, and publishes it as one. Returns which of it was done: a
     /// backend may have left, or be too many to eject.
-    pub(crate) fn judge(&self, verdicts: Vec<(Handle, Verdict)>) -> Vec<bool> {
+    pub(crate) fn judge(&self, watcher: u64, verdicts: Vec<(Handle, Verdict)>) -> Vec<bool> {
         let mut book = self.book();
+        // Whoever has taken over has read what was known then, and must not miss anything.
+        if !self.shared.alarms.is_watched_by(watcher) {
+            return vec![false; verdicts.len()];
+        }
         let before = Arc::clone(book.snapshot());
-        let done = book.carefully(|book| book.judge(verdicts));
-        self.publish(&before, book);
+        // Both run code of others. That one picker's `prepare` panics (which is told by the panic
+        // hook) is no reason to stop watching everybody's health.
+        let count = verdicts.len();
+        let judge = AssertUnwindSafe(|| book.carefully(|book| book.judge(verdicts)));
+        let done = catch_unwind(judge).unwrap_or_else(|_| vec![false; count]);
+        let _ = catch_unwind(AssertUnwindSafe(|| self.publish(&before, book)));
         done
     }
 

@@ -56,7 +56,8 @@ impl Rules {
     /// few that are left would only be the next to fall. Default 0.5, as Envoy's. 0 turns it off.
     ///
     /// It counts backends, not weights; those that are drained, forced down or of weight 0 do not
-    /// count, nor do unchecked ones, unless there are no others. A tier panics only if the tiers
+    /// count, nor do unchecked ones, but for those of the beginning
+    /// ([`gated`](crate::health::ProbeSettings)). A tier panics only if the tiers
     /// together cannot take the load, that is, if the sum of their
     /// [availabilities](Self::overprovisioning) is below 1.
     ///

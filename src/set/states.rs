@@ -33,10 +33,9 @@ impl<T: Clone> Book<T> {
             Some(slow_start.map_or(Guard::Open, |_| Guard::Ramping {
                 since: since_epoch(at),
             }))
-        } else if state.is_in_use() {
-            None
         } else {
-            Some(Guard::Open)
+            // Who is out keeps its guard: requests that have read an older list may still get there.
+            None
         };
         if let Some(guard) = guard {
             member.live.gate().set(guard);
@@ -46,13 +45,15 @@ impl<T: Clone> Book<T> {
             return;
         };
         Arc::make_mut(&mut member.condition).since = at;
+        let why = member.condition.why(&member.settings).cloned();
         self.log.push(
             at,
             Happened::Changed {
                 backend: Arc::clone(member.live.shared_id()),
                 from: before,
                 to: state,
-                why: member.condition.why(&member.settings).cloned(),
+                // What it was ejected for is told already.
+                why: why.filter(|_| state != State::Trial),
                 until: member.condition.until(&member.settings),
             },
         );

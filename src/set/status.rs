@@ -18,7 +18,7 @@ use crate::backend::State;
 /// assert!(!status.is_in_panic());
 /// println!("{status}"); // 2 backends: 1 healthy, 1 draining
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct PoolStatus {
     counts: [usize; STATES.len()],
     pub(super) tiers: Vec<TierStatus>,
@@ -122,9 +122,19 @@ impl TierStatus {
     }
 }
 
+impl fmt::Debug for PoolStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolStatus")
+            .field("states", &format_args!("{self}"))
+            .field("tiers", &self.tiers)
+            .finish()
+    }
+}
+
 impl fmt::Display for PoolStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} backends", self.members())?;
+        let s = if self.members() == 1 { "" } else { "s" };
+        write!(f, "{} backend{s}", self.members())?;
         let mut comma = ": ";
         for state in STATES {
             let count = self.count_of(state);

@@ -29,6 +29,8 @@ use crate::backend::State;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Standing<'a> {
     pub(super) state: State,
+    /// It is unchecked, and counts as one that is out.
+    pub(super) founding: bool,
     pub(super) priority: u32,
     pub(super) zone: Option<&'a str>,
     pub(super) weight: u32,
@@ -197,6 +199,7 @@ impl Tier {
                 State::Trial => &mut tier.trial,
                 State::Degraded => &mut tier.degraded,
                 State::Unhealthy | State::Ejected => &mut tier.out,
+                State::Unchecked if member.founding => &mut tier.out,
                 State::Unchecked => &mut tier.unchecked,
                 State::Draining | State::ForcedDown | State::ZeroWeight => continue,
             };
@@ -223,8 +226,7 @@ impl Tier {
             0.0
         } else {
             let part = count as f64 * factor / self.known() as f64;
-            // 1.4 times 5 / 7 is 1, whatever the processor makes of it.
-            if part > 1.0 - NOTHING { 1.0 } else { part }
+            whole(part)
         }
     }
 
@@ -232,6 +234,11 @@ impl Tier {
         let usable = self.healthy.len() + self.degraded.len();
         (usable as f64) < threshold * self.known() as f64
     }
+}
+
+/// A part of a whole: 1.4 times 5 / 7 is 1, whatever the processor makes of it.
+fn whole(part: f64) -> f64 {
+    if part > 1.0 - NOTHING { 1.0 } else { part }
 }
 
 fn shares(tiers: &[Tier], rules: &Rules) -> Vec<Share> {
@@ -242,7 +249,7 @@ fn shares(tiers: &[Tier], rules: &Rules) -> Vec<Share> {
     };
     let healthy = available(|tier| tier.healthy.len());
     let degraded = available(|tier| tier.degraded.len());
-    let sum = healthy.iter().chain(&degraded).sum::<f64>().min(1.0);
+    let sum = whole(healthy.iter().chain(&degraded).sum());
     let panic: Vec<bool> = tiers
         .iter()
         .map(|tier| sum < 1.0 && tier.is_below(rules.panic))

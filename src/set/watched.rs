@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::book::Book;
 use super::member::Member;
 use super::slow_start::SlowStart;
+use super::status::PoolStatus;
 use crate::backend::{Condition, Ejected, Guard, Handle, Hold, Probed, State, Why};
 
 /// What a watcher wants of the pool.
@@ -51,6 +52,8 @@ pub(crate) enum Verdict {
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     watching: Option<Watching>,
+    /// Enough has been known of those who were there at the beginning to go by.
+    settled: bool,
     trials: u32,
 }
 
@@ -66,9 +69,15 @@ impl Watched {
     /// How a newcomer begins.
     pub(super) fn newcomers(&self) -> Probed {
         match self.watching {
-            Some(Watching { gated: true, .. }) => Probed::Gated,
+            Some(Watching { gated: true, .. }) if self.settled => Probed::Gated,
+            Some(Watching { gated: true, .. }) => Probed::Founding,
             _ => Probed::Unknown,
         }
+    }
+
+    /// There is a new snapshot.
+    pub(super) fn look_at(&mut self, status: &PoolStatus) {
+        self.settled |= status.healthy() > 0 && !status.is_in_panic();
     }
 
     /// A number for the next trial: none before it had the same. (But for 4 billion.)
@@ -84,6 +93,7 @@ impl<T: Clone> Book<T> {
             .alarms
             .watch(watching.in_a_row, watching.gateway_in_a_row);
         self.watched.watching = Some(watching);
+        self.watched.settled = false;
         for &slot in &*self.all_slots() {
             let Some(member) = self.members.get(slot as usize) else {
                 continue;
@@ -91,7 +101,7 @@ impl<T: Clone> Book<T> {
             member.live.record_for(&self.alarms, watching.measured);
             // Who was trusted without a probe is not any more, and the other way round.
             let probed = match member.condition.probed {
-                Probed::Unknown | Probed::Gated => self.watched.newcomers(),
+                Probed::Unknown | Probed::Gated | Probed::Founding => self.watched.newcomers(),
                 known if watching.probes => known,
                 _ => Probed::Unknown,
             };

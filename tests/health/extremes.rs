@@ -30,7 +30,7 @@ fn probes(time: Duration) -> Result<ProbeSettings, InvalidSetting> {
 
 #[tokio::test(start_paused = true)]
 async fn the_longest_and_the_shortest_times_are_times() {
-    for time in [Duration::MAX, Duration::from_nanos(1)] {
+    for time in [Duration::MAX, Duration::from_millis(1)] {
         let pool = pool(3);
         let answer = async |_: Target<usize>| Ok::<_, String>(());
         let watching = Health::new()
@@ -76,6 +76,9 @@ fn what_makes_no_sense_is_refused_with_the_value_and_what_was_expected() {
         ProbeSettings::new().interval(zero).map(drop),
         ProbeSettings::new().changing_interval(zero).map(drop),
         ProbeSettings::new().idle_interval(zero).map(drop),
+        ProbeSettings::new()
+            .interval(Duration::from_micros(999))
+            .map(drop),
         ProbeSettings::new().timeout(zero).map(drop),
         ProbeSettings::new().jitter(1.5).map(drop),
         ProbeSettings::new().rise(0).map(drop),

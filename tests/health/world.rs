@@ -309,7 +309,8 @@ impl World {
                 continue;
             }
             assert_eq!(info.state(), State::Healthy, "{info}");
-            assert!((info.share() - 1.0).abs() < 1e-9, "{info}");
+            let full = if info.is_eligible() { 1.0 } else { 0.0 };
+            assert!((info.share() - full).abs() < 1e-9, "{info}");
             let mut tiers = status.tiers().iter();
             let tier = tiers.find(|tier| tier.priority() == info.priority());
             let used = tier.expect("it has a tier").share() > 0.0;

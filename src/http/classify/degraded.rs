@@ -22,6 +22,14 @@ impl<C> DegradedHeader<C> {
     }
 }
 
+/// Whether there is such a header, with a value that is not `false` or `0`.
+pub(crate) fn says_degraded(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get_all(name).iter().any(|value| {
+        let value = value.as_bytes().trim_ascii();
+        !value.eq_ignore_ascii_case(b"false") && value != b"0"
+    })
+}
+
 impl<C: Classify> Classify for DegradedHeader<C> {
     fn head(&mut self, head: &Response<()>) -> Verdict {
         self.classify.head(head)
@@ -44,6 +52,6 @@ impl<C: Classify> Classify for DegradedHeader<C> {
     }
 
     fn degraded(&self, head: &Response<()>) -> bool {
-        head.headers().contains_key(&self.name) || self.classify.degraded(head)
+        says_degraded(head.headers(), &self.name) || self.classify.degraded(head)
     }
 }

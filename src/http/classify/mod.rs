@@ -14,6 +14,7 @@ mod retry_after;
 mod tower_classifiers;
 
 pub use self::degraded::DegradedHeader;
+pub(crate) use self::degraded::says_degraded;
 pub use self::grpc_outcomes::GrpcOutcomes;
 pub use self::http_outcomes::HttpOutcomes;
 pub use self::tower_classifiers::TowerHttp;
@@ -148,8 +149,8 @@ pub trait Classify: Clone {
         false
     }
 
-    /// Takes each response with this header, whatever its value, for one of a degraded backend.
-    /// Envoy's is `x-envoy-degraded`.
+    /// Takes each response with this header, and a value that is not `false` or `0`, for one of a
+    /// degraded backend. Envoy's is `x-envoy-degraded`.
     fn degraded_header(self, name: HeaderName) -> DegradedHeader<Self> {
         DegradedHeader::new(self, name)
     }

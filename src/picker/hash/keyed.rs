@@ -63,6 +63,9 @@ pub struct Keyed<T: Table, K, F = LeastRequests> {
     bound: Option<Bound>,
     fallback: Arc<F>,
     prepared: Option<Arc<Prepared<T>>>,
+    /// What it was before, while some of the members start slowly: where keys are that these have
+    /// not taken over yet.
+    before: Option<Arc<Prepared<T>>>,
 }
 
 /// What was built for a set of members.
@@ -83,6 +86,7 @@ impl<T: Table, K> Keyed<T, K> {
             bound: None,
             fallback: Arc::new(LeastRequests::new()),
             prepared: None,
+            before: None,
         }
     }
 }
@@ -137,6 +141,7 @@ impl<T: Table, K, F> Keyed<T, K, F> {
             bound: self.bound,
             fallback: Arc::new(fallback),
             prepared: self.prepared,
+            before: self.before,
         }
     }
 }
@@ -209,6 +214,10 @@ where
             return self.fallback.pick(set, request, cx);
         }
         cx.set_keyed();
+        let before = self.before.as_ref().filter(|_| cx.is_passed_over());
+        if let Some(rank) = before.and_then(|before| before.find(set, key, self.bound)) {
+            return Some(rank);
+        }
         let found = match &self.prepared {
             Some(prepared) => prepared.find(set, key, self.bound),
             None => Prepared::new(&self.table, Places::of(set), None).find(set, key, self.bound),
@@ -231,6 +240,11 @@ where
                 _ => Arc::new(Prepared::new(&self.table, places, update.layout())),
             }
         };
+        let before = match &self.prepared {
+            _ if !update.is_guarded() => None,
+            Some(known) if !Arc::ptr_eq(known, &prepared) => Some(Arc::clone(known)),
+            _ => self.before.clone(),
+        };
         let fallback =
             fallback.unwrap_or_else(|| Arc::clone(&self.fallback) as Arc<dyn Picker<Req>>);
         Some(Arc::new(Keyed {
@@ -239,6 +253,7 @@ where
             bound: self.bound,
             fallback: Arc::new(fallback),
             prepared: Some(prepared),
+            before,
         }))
     }
 

@@ -16,7 +16,7 @@ use tower_service::Service;
 use self::status::Statuses;
 use super::{Answer, Probe, Target};
 use crate::InvalidSetting;
-use crate::http::Address;
+use crate::http::{Address, says_degraded};
 
 const DEFAULT_BODY_LIMIT: usize = 64 * 1024;
 
@@ -256,12 +256,8 @@ impl<C, B> HttpProbe<C, B> {
     }
 
     fn answer(&self, headers: &HeaderMap) -> Answer {
-        let says_so = |value: &HeaderValue| {
-            let value = value.as_bytes().trim_ascii();
-            !value.eq_ignore_ascii_case(b"false") && value != b"0"
-        };
         match &self.degraded {
-            Some(name) if headers.get_all(name).iter().any(says_so) => Answer::Degraded,
+            Some(name) if says_degraded(headers, name) => Answer::Degraded,
             _ => Answer::Healthy,
         }
     }
