@@ -177,7 +177,7 @@ async fn an_ejection_goes_on_while_an_order_holds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_during_a_trial_ends_it_and_the_next_one_is_another() {
+async fn an_order_during_a_trial_wins_and_afterwards_counts_what_the_trial_has_shown() {
     for (order, ordered, end) in ORDERS {
         let world = World::new();
         let begin = Instant::now();
@@ -189,6 +189,11 @@ async fn an_order_during_a_trial_ends_it_and_the_next_one_is_another() {
         settle().await;
         assert_eq!(world.state(), ordered);
         end(&world.pool, "0");
+        // Forced up, it is used like any other, and the trial is over.
+        if ordered != State::ForcedUp {
+            assert_eq!(world.state(), State::Ejected, "{ordered:?}");
+            continue;
+        }
         assert_eq!(world.state(), State::Trial, "{ordered:?}");
         only_one(&selector(&world.pool), 0).finish(Outcome::Success);
         settle().await;
