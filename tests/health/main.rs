@@ -9,6 +9,7 @@ mod ejection;
 mod extremes;
 mod flapping;
 mod latency;
+mod misbehaving;
 mod operators;
 mod outliers;
 mod panic;
