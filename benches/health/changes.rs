@@ -67,7 +67,7 @@ fn singly(plan: &Plan, targets: &mut Vec<report::Target>) {
     let title = format!(
         "One of {} backends changes its state: ms until a pick sees it, median / greatest of {}.\n\
          failure: the last of {IN_A_ROW} in a row, when all has been quiet; the next: another one right after\n\
-         that, which is gathered with what else comes within 5 ms; probe: a probe fails;\n\
+         that, which is gathered with what else comes within 3 ms; probe: a probe fails;\n\
          force_down: the call; a thread: only to wake another thread, and hear from it",
         thousands(plan.pool),
         plan.changes,

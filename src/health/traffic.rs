@@ -191,7 +191,8 @@ impl<T: Value> Drop for Traffic<T> {
 ///     completion.finish(Outcome::Failure(Failure::Connect));
 /// }
 ///
-/// // In a loop or a thread of yours, every few milliseconds:
+/// // In a loop or a thread of yours, every few milliseconds: `while let Some(next) = …`, and sleep
+/// // until `next`, or for 5 ms if that is sooner.
 /// watch.advance(Instant::now());
 /// assert_eq!(pool.get("a").expect("a member").state(), State::Ejected);
 /// ```

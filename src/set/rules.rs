@@ -79,7 +79,8 @@ impl Rules {
     /// With a factor of f, h of n backends healthy are an availability of min(1, f × h / n). The
     /// tiers are filled in their order up to their availability: at 1.4, the first tier keeps
     /// everything down to 71.4 % healthy. When the sum is below 1, each tier's part is in
-    /// proportion. Degraded backends take what the healthy ones of all tiers leave, by the same
+    /// proportion; when all tiers panic, each gets its part by its number of backends, backups
+    /// included. Degraded backends take what the healthy ones of all tiers leave, by the same
     /// rule.
     ///
     /// # Errors
@@ -115,13 +116,17 @@ impl Rules {
     /// as that is at least its share of the [callers](Self::callers), its callers stay there.
     /// Otherwise the part that fits stays, and the rest goes to the other zones in proportion to
     /// what they have left over. While a tier is in panic, zones are ignored.
+    ///
+    /// The name has to be spelt as the backends' zones are: in a zone that has no backends, all
+    /// requests go to the others.
     pub fn local_zone(mut self, zone: impl Into<Arc<str>>) -> Self {
         self.local_zone = Some(zone.into());
         self
     }
 
     /// Says how many programs like this one run in each zone, or what share of the traffic comes
-    /// from there. Default: as much from each zone that has backends.
+    /// from there. A zone that is not named has none, and keeps its requests as long as it has any
+    /// backend. Default: as much from each zone that has backends, and from the local one.
     ///
     /// # Errors
     ///

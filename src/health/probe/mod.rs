@@ -47,6 +47,30 @@ pub struct Target<T> {
 /// Every `Fn(Target<T>)` is a probe that returns a future of a `Result`, whose value is an
 /// [`Answer`] or `()`. [`TcpProbe`], `HttpProbe` and `GrpcProbe` are those that are ready made.
 ///
+/// A probe with state of its own hands a clone to each future:
+///
+/// ```
+/// use evenkeel::health::{Probe, Target};
+/// use std::sync::Arc;
+///
+/// fn with_prefix(prefix: Arc<str>) -> impl Probe<u16> {
+///     move |target: Target<u16>| {
+///         let prefix = Arc::clone(&prefix);
+///         async move {
+///             println!("{prefix}: asks {}", target.id());
+///             Ok::<(), std::io::Error>(())
+///         }
+///     }
+/// }
+/// ```
+///
+/// The value of a [`Connected`](crate::connect::Connected) says nothing of its address: probe by
+/// [`target.id()`](Target::id), if ids are addresses.
+///
+/// # Panics
+///
+/// A probe that panics has failed; the watch goes on.
+///
 /// # Cancel safety
 ///
 /// There is no timeout in a probe: whoever runs it drops the future when it takes too long. A probe
@@ -79,7 +103,8 @@ pub struct Target<T> {
             `Result<Answer, E>`, and is itself `Send`, `Sync` and `'static`",
     note = "`HttpProbe`, `GrpcProbe` and `TcpProbe::new()` are probes of an `http::Address`; their \
             client must be `Clone`, `Send`, `Sync` and `'static`, its future and its responses `Send`",
-    note = "for other values there is `TcpProbe::to(|value: &{T}| ..)`"
+    note = "for other values there is `TcpProbe::to(|value: &{T}| ..)`",
+    note = "if this is a `Result`, a setting that can be refused lacks its `?`"
 )]
 pub trait Probe<T>: Send + Sync + 'static {
     /// Asks the backend.
