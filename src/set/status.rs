@@ -127,7 +127,7 @@ impl fmt::Debug for PoolStatus {
         f.debug_struct("PoolStatus")
             .field("states", &format_args!("{self}"))
             .field("tiers", &self.tiers)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
