@@ -30,20 +30,21 @@ pub(crate) struct Live {
     handle: Handle,
     average: Average,
     waiting: Waiting,
+    /// Boxed, so that backends stay close together.
+    aside: OnceLock<Box<Aside>>,
     id: Arc<str>,
     latency: LatencySettings,
     place: OnceLock<Place>,
     total: OnceLock<Total>,
-    /// Boxed, so that backends stay close together.
-    aside: OnceLock<Box<Aside>>,
 }
 
-/// What not every backend has.
+/// What not every backend has. What each request touches, if any, comes first.
 #[derive(Debug)]
+#[repr(C)]
 struct Aside {
+    record: Record,
     gate: Gate,
     waiters: Waiters,
-    record: OnceLock<Record>,
 }
 
 const INDEXED: u32 = 1 << 31;
@@ -64,11 +65,11 @@ impl Live {
             handle,
             average: Average::new(),
             waiting: Waiting::new(),
+            aside: OnceLock::new(),
             id,
             latency,
             place: OnceLock::new(),
             total: OnceLock::new(),
-            aside: OnceLock::new(),
         }
     }
 
@@ -85,7 +86,7 @@ impl Live {
 
     #[inline]
     pub(crate) fn record(&self) -> Option<&Record> {
-        self.aside.get()?.record.get()
+        self.aside.get().map(|aside| &aside.record)
     }
 
     fn aside(&self) -> &Aside {
@@ -93,7 +94,7 @@ impl Live {
             Box::new(Aside {
                 gate: Gate::new(),
                 waiters: Waiters::default(),
-                record: OnceLock::new(),
+                record: Record::new(self.handle),
             })
         })
     }
@@ -136,9 +137,7 @@ impl Live {
     /// From now on the outcomes of requests are recorded, and the latencies of some if they are to
     /// be measured.
     pub(crate) fn record_for(&self, alarms: &Arc<Alarms>, measured: bool) {
-        self.aside()
-            .record
-            .get_or_init(|| Record::new(self.handle, Arc::clone(alarms)));
+        self.aside().record.leave_word_with(alarms);
         let flags = if measured {
             RECORDED | MEASURED
         } else {

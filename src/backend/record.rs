@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::{Alarms, Counts, Handle, Outcome};
@@ -9,13 +9,15 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering};
 /// A finished request costs one addition, and a look at the count of failures in a row. The counts
 /// are statistics, each read on its own, so `Relaxed` is enough for all of them.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Record {
+    // These two are all that a success touches, and lie side by side.
     successes: AtomicU64,
+    in_a_row: AtomicU32,
+    gateway_in_a_row: AtomicU32,
     failures: AtomicU64,
     rejected: AtomicU64,
     cancelled: AtomicU64,
-    in_a_row: AtomicU32,
-    gateway_in_a_row: AtomicU32,
     /// Of the sampled requests, in nanoseconds, and how many there were.
     latency: AtomicU64,
     measured: AtomicU64,
@@ -26,7 +28,8 @@ pub(crate) struct Record {
     /// What the watcher has to look at, as bits.
     wants: AtomicU32,
     handle: Handle,
-    alarms: Arc<Alarms>,
+    /// Set before anything is recorded.
+    alarms: OnceLock<Arc<Alarms>>,
 }
 
 /// Why the watcher has to look at a backend.
@@ -46,7 +49,7 @@ impl Wants {
 }
 
 impl Record {
-    pub(super) fn new(handle: Handle, alarms: Arc<Alarms>) -> Self {
+    pub(super) fn new(handle: Handle) -> Self {
         Self {
             successes: AtomicU64::new(0),
             failures: AtomicU64::new(0),
@@ -60,8 +63,13 @@ impl Record {
             retry_at: AtomicU64::new(0),
             wants: AtomicU32::new(0),
             handle,
-            alarms,
+            alarms: OnceLock::new(),
         }
+    }
+
+    /// From now on there is somebody to leave word with.
+    pub(super) fn leave_word_with(&self, alarms: &Arc<Alarms>) {
+        self.alarms.get_or_init(|| Arc::clone(alarms));
     }
 
     #[inline]
@@ -94,7 +102,10 @@ impl Record {
                 self.failures.fetch_add(1, Ordering::Relaxed);
                 let failures = self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
                 // At each one from there on: if it cannot be ejected now, perhaps then.
-                if failures >= self.alarms.in_a_row() {
+                let Some(alarms) = self.alarms.get() else {
+                    return;
+                };
+                if failures >= alarms.in_a_row() {
                     self.raise(Wants::IN_A_ROW);
                 }
                 if !failure.is_gateway() {
@@ -102,7 +113,7 @@ impl Record {
                     return;
                 }
                 let failures = self.gateway_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
-                if failures >= self.alarms.gateway_in_a_row() {
+                if failures >= alarms.gateway_in_a_row() {
                     self.raise(Wants::GATEWAY_IN_A_ROW);
                 }
             }
@@ -122,8 +133,10 @@ impl Record {
     }
 
     pub(super) fn raise(&self, want: Wants) {
-        if self.wants.fetch_or(want.0, Ordering::Relaxed) == 0 {
-            self.alarms.raise(self.handle);
+        if self.wants.fetch_or(want.0, Ordering::Relaxed) == 0
+            && let Some(alarms) = self.alarms.get()
+        {
+            alarms.raise(self.handle);
         }
     }
 

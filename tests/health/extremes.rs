@@ -9,14 +9,14 @@ use tokio::time::{sleep, timeout};
 use crate::setup::{FAILURE, pool, request, settle, state};
 
 fn ejection(time: Duration) -> Result<Ejection, InvalidSetting> {
-    Ok(Ejection::new()
+    Ejection::new()
         .latency(1000.0, time)?
         .interval(time)?
         .base_time(time)?
         .max_time(time)
         .jitter(1.0)?
         .spare(time)
-        .degraded_for(time)?)
+        .degraded_for(time)
 }
 
 fn probes(time: Duration) -> Result<ProbeSettings, InvalidSetting> {

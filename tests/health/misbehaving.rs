@@ -78,7 +78,6 @@ fn a_waker_may_use_the_pool() {
     let mut next = pin!(events.next());
     let mut cx = TaskContext::from_waker(&waker);
     assert!(next.as_mut().poll(&mut cx).is_pending());
-    let mut watch = pin!(Health::new().watch(&pool));
     let (done, is_done) = mpsc::channel();
     std::thread::spawn(move || {
         pool.drain("0");
@@ -87,7 +86,6 @@ fn a_waker_may_use_the_pool() {
     // A deadlock would be for ever.
     assert!(is_done.recv_timeout(seconds(60)).is_ok());
     assert!(next.as_mut().poll(&mut cx).is_ready());
-    drop(watch.as_mut());
 }
 
 #[tokio::test(start_paused = true)]
@@ -253,7 +251,9 @@ fn a_watch_whose_runtime_is_gone_has_ended() {
         builder.enable_time().build().expect("it can be built")
     };
     let (pool, first) = (pool(3), runtime());
-    let watching = first.block_on(async { Health::new().spawn(&pool) });
+    let guard = first.enter();
+    let watching = Health::new().spawn(&pool);
+    drop(guard);
     drop(first);
     assert_eq!(runtime().block_on(watching), Ended::Stopped);
 }
