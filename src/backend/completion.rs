@@ -52,23 +52,21 @@ impl Completion {
         if let Some(trial) = trial {
             notes.set_trial(trial);
         }
-        let mut since = 0;
-        let mut told = None;
         // One request in eight will do to find out who is slow.
         let is_sample = || notes.any(Notes::MEASURED) && fastrand::u8(..) < 32;
-        if let Some(at) = watch.or_else(|| is_sample().then(now)) {
-            since = since_epoch(at);
-            live.await_head(since);
-            notes.set(Notes::WAITING);
-            if let Some(observer) = observer {
-                dispatched(live, &**observer, at);
-                notes.set(Notes::OBSERVED);
-                told = Some(Arc::clone(observer));
+        let (since, observer) = match watch.or_else(|| is_sample().then(now)) {
+            None => (0, None),
+            Some(at) => {
+                notes.set(Notes::WAITING);
+                if observer.is_some() {
+                    notes.set(Notes::OBSERVED);
+                }
+                (dispatched(live, observer, at), observer.cloned())
             }
-        }
+        };
         Self {
             live: Arc::clone(live),
-            observer: told,
+            observer,
             since,
             notes,
         }
@@ -131,7 +129,10 @@ impl Completion {
     /// Ends the request. Without a [`head`](Self::head) before, latency is measured up to now.
     #[inline]
     pub fn finish(mut self, outcome: Outcome) {
-        self.notes.settle(outcome);
+        // Otherwise nobody wants to know.
+        if self.notes.any(Notes::END) {
+            self.notes.settle(outcome);
+        }
     }
 
     #[inline]
@@ -172,9 +173,10 @@ fn note_end(
     }
 }
 
-/// Counts the request back if the observer panics, who is not asked again.
+/// Begins to measure, and returns since when. Counts the request back if the observer panics, who is
+/// not asked again.
 #[inline(never)]
-fn dispatched(live: &Live, observer: &dyn Observer, at: Instant) {
+fn dispatched(live: &Live, observer: Option<&Arc<dyn Observer>>, at: Instant) -> u64 {
     struct Undo<'a>(&'a Live, u64);
 
     impl Drop for Undo<'_> {
@@ -185,9 +187,14 @@ fn dispatched(live: &Live, observer: &dyn Observer, at: Instant) {
         }
     }
 
-    let undo = Undo(live, since_epoch(at));
-    tell(observer, live, at, Event::Dispatched);
-    std::mem::forget(undo);
+    let since = since_epoch(at);
+    live.await_head(since);
+    if let Some(observer) = observer {
+        let undo = Undo(live, since);
+        tell(&**observer, live, at, Event::Dispatched);
+        std::mem::forget(undo);
+    }
+    since
 }
 
 #[inline(never)]

@@ -11,10 +11,10 @@ use super::{Failure, Outcome};
 pub(super) struct Notes(u64);
 
 impl Notes {
-    /// Its outcome is to be recorded.
-    pub(super) const RECORDED: u64 = 1;
-    /// Its latency may be.
-    pub(super) const MEASURED: u64 = 2;
+    /// Its latency may be recorded.
+    pub(super) const MEASURED: u64 = 1;
+    /// Its outcome is to be.
+    pub(super) const RECORDED: u64 = 2;
     /// Its latency is measured, and its head has not arrived.
     pub(super) const WAITING: u64 = 4;
     /// It is to show whether its backend is well again.
