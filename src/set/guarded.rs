@@ -5,6 +5,7 @@ use super::list::List;
 use super::slow_start::{MINIMUM, share};
 use super::{BackendSet, SlowStart, least_in_flight};
 use crate::backend::{Guard, Handle};
+use crate::random::mix;
 
 /// Some on the list do not take every request that is picked for them.
 pub(crate) struct Guarded {
@@ -170,7 +171,7 @@ impl<T> BackendSet for Scaled<'_, T> {
         let rank = self.list.least_in_flight(random)?;
         match self.list.member(rank)?.live.guard() {
             Guard::Open | Guard::Trial { .. } => Some(rank),
-            _ => least_in_flight(self, random, |rank| self.weight(rank)),
+            _ => least_in_flight(self, mix(random), |rank| self.weight(rank)),
         }
     }
 }

@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use super::{BackendSet, least_in_flight};
 use crate::backend::Handle;
+use crate::random::mix;
 
 /// A set without some of its backends: those that this request has tried already.
 ///
@@ -166,7 +167,8 @@ impl BackendSet for Masked<'_> {
         let rank = self.set.least_in_flight(random)?;
         match self.out.as_slice().binary_search(&rank) {
             Err(before) => Some(rank - before),
-            Ok(_) => least_in_flight(self, random, |rank| self.weight(rank)),
+            // With another number: this one has led to a backend that is masked.
+            Ok(_) => least_in_flight(self, mix(random), |rank| self.weight(rank)),
         }
     }
 }
