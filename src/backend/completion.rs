@@ -173,8 +173,8 @@ fn note_end(
     }
 }
 
-/// Begins to measure, and returns since when. Counts the request back if the observer panics, who is
-/// not asked again.
+/// Begins to measure, and returns since when. Counts the request back if the observer panics, who
+/// is not asked again.
 #[inline(never)]
 fn dispatched(live: &Live, observer: Option<&Arc<dyn Observer>>, at: Instant) -> u64 {
     struct Undo<'a>(&'a Live, u64);

@@ -31,8 +31,8 @@ pub(super) struct Latencies {
     most: Duration,
 }
 
-/// The least distance from the mean that makes an outlier: where all others are perfect, one failure
-/// in a hundred would be one.
+/// The least distance from the mean that makes an outlier: where all others are perfect, one
+/// failure in a hundred would be one.
 const NOTABLE: f64 = 0.05;
 
 /// Finds those that break a rule, the worst first. `latencies` are those of the same interval.

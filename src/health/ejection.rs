@@ -30,10 +30,10 @@ use crate::time::CENTURY;
 /// ```
 ///
 /// On trial, one request at a time is sent to the backend, if the picker picks it. Its success
-/// takes the backend back; its failure ejects it for longer. A trial that is cancelled or rejected is
-/// none, and the next request may be one. If no answer has come within an interval of the first one,
-/// it failed; if nobody tried within an interval, the backend is taken back. What a trial of the past has to say is
-/// ignored. After each interval without an ejection, n is one less.
+/// takes the backend back; its failure ejects it for longer. A trial that is cancelled or rejected
+/// is none, and the next request may be one. If no answer has come within an interval of the first
+/// one, it failed; if nobody tried within an interval, the backend is taken back. What a trial of
+/// the past has to say is ignored. After each interval without an ejection, n is one less.
 ///
 /// # Bound
 ///
@@ -307,8 +307,9 @@ impl Ejection {
     }
 
     /// Sets how long a backend that [rejects](crate::backend::Outcome::Rejected) a request is
-    /// spared, if it does not say so itself ([`retry_after`](crate::backend::Completion::retry_after),
-    /// up to 300 s): it gets a tenth of its share, and starts slowly from there, if the pool's
+    /// spared, if it does not say so itself
+    /// ([`retry_after`](crate::backend::Completion::retry_after), up to 300 s): it gets a tenth of
+    /// its share, and starts slowly from there, if the pool's
     /// [rules](crate::set::Rules::slow_start) say so. It is not ejected. Default 1 s; zero turns it
     /// off.
     pub fn spare(mut self, time: Duration) -> Self {

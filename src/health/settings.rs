@@ -145,9 +145,9 @@ impl ProbeSettings {
     /// trusted until probes say otherwise.
     ///
     /// Those that are there when the watch begins count as not healthy until then, so that a pool
-    /// [panics](crate::set::Rules::panic_threshold), and uses all of them, until half are known to be
-    /// well; with a threshold of 0, requests wait. Those that join later do not count before they have
-    /// been checked, so that many of them make no panic.
+    /// [panics](crate::set::Rules::panic_threshold), and uses all of them, until half are known to
+    /// be well; with a threshold of 0, requests wait. Those that join later do not count before
+    /// they have been checked, so that many of them make no panic.
     pub fn gated(mut self) -> Self {
         self.gated = true;
         self

@@ -39,8 +39,8 @@ pub(super) enum Heard {
 /// So long after a change to a pool, what is found out is gathered into the next one.
 const APART: Duration = Duration::from_millis(3);
 
-/// So long after the members were looked through, further changes of them are gathered, too: a look is
-/// a walk over all. (A newcomer that raises an alarm is known at once.)
+/// So long after the members were looked through, further changes of them are gathered, too: a look
+/// is a walk over all. (A newcomer that raises an alarm is known at once.)
 const LOOKS_APART: Duration = Duration::from_millis(50);
 
 impl<T: Value> Traffic<T> {
@@ -200,8 +200,9 @@ impl<T: Value> Drop for Traffic<T> {
 pub struct EjectionWatch<T: Value>(Traffic<T>);
 
 impl<T: Value> EjectionWatch<T> {
-    /// Does what is to be done by now: ejects, offers trials, takes back. Returns when there will be
-    /// more even if no request fails before; `None` when the pool is gone, or watched by another.
+    /// Does what is to be done by now: ejects, offers trials, takes back. Returns when there will
+    /// be more even if no request fails before; `None` when the pool is gone, or watched by
+    /// another.
     ///
     /// Backends are ejected when this is called, so call it often. It takes some nanoseconds while
     /// there is nothing to do.

@@ -109,8 +109,8 @@ impl<T: Value> Watch<T> {
     }
 }
 
-/// Whether requests come and go, as of the last look. A look is a walk over all backends, so there is
-/// one in an interval only.
+/// Whether requests come and go, as of the last look. A look is a walk over all backends, so there
+/// is one in an interval only.
 #[derive(Default)]
 struct Activity {
     looked: Option<Instant>,

@@ -86,8 +86,8 @@ impl<B: 'static, C> BalanceLayer<B, C> {
 }
 
 impl<B, C> BalanceLayer<B, C> {
-    /// Sets what counts as a failure. Default: [`HttpOutcomes`]. For a closure, write out the type of
-    /// its argument: `|head: &Response<()>|`.
+    /// Sets what counts as a failure. Default: [`HttpOutcomes`]. For a closure, write out the type
+    /// of its argument: `|head: &Response<()>|`.
     pub fn classify<C2: Classify>(self, classify: C2) -> BalanceLayer<B, C2> {
         BalanceLayer {
             shared: self.shared,

@@ -40,8 +40,8 @@ impl<'a> Update<'a> {
     }
 
     /// Says which layout the members are: as long as it is the same, so are their ids, weights,
-    /// hash keys, and their order. No other pool has it. And whether some of the eligible do not take
-    /// every request that is picked for them.
+    /// hash keys, and their order. No other pool has it. And whether some of the eligible do not
+    /// take every request that is picked for them.
     pub(super) fn of_pool(mut self, layout: u64, guarded: bool) -> Self {
         (self.layout, self.guarded) = (Some(layout), guarded);
         self

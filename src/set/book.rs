@@ -171,8 +171,8 @@ impl<T: Clone> Book<T> {
         (changes, draft.replaced)
     }
 
-    /// Whether its settings or its value are others than those that were published last, or it is new
-    /// or gone.
+    /// Whether its settings or its value are others than those that were published last, or it is
+    /// new or gone.
     fn lies_elsewhere(&self, slot: u32) -> bool {
         let published = self.snapshot.members.get(slot as usize);
         match (published, self.members.get(slot as usize)) {

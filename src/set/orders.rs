@@ -52,7 +52,8 @@ impl<T: Clone> Pool<T> {
     /// Returns whether it is a member.
     ///
     /// Unlike with [`drain`](Self::drain), its sessions go elsewhere, too. Not even
-    /// [panic](super::Rules::panic_threshold) brings it back. The latest of an operator's orders counts.
+    /// [panic](super::Rules::panic_threshold) brings it back. The latest of an operator's orders
+    /// counts.
     pub fn force_down(&self, id: &str) -> bool {
         self.apply(vec![Op::force_down(id)]).found()
     }

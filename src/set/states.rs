@@ -34,7 +34,8 @@ impl<T: Clone> Book<T> {
                 since: since_epoch(at),
             }))
         } else {
-            // Who is out keeps its guard: requests that have read an older list may still get there.
+            // Who is out keeps its guard: requests that have read an older list may still get
+            // there.
             None
         };
         if let Some(guard) = guard {

@@ -135,14 +135,14 @@ async fn with_latency_to_the_end_a_good_head_is_no_news_and_a_bad_one_is() {
 }
 
 #[test]
-fn a_header_tells_that_a_backend_is_degraded_whatever_its_value() {
+fn a_header_tells_that_a_backend_is_degraded_unless_it_says_that_it_is_not() {
     let name = HeaderName::from_static("x-envoy-degraded");
     let mut classify = HttpOutcomes::new().degraded_header(name.clone());
-    for value in ["", "true", "false"] {
+    for (value, degraded) in [("", true), ("true", true), ("False", false), ("0", false)] {
         let mut head = Response::new(());
         assert!(!classify.degraded(&head));
         head.headers_mut().insert(&name, value.parse().unwrap());
-        assert!(classify.degraded(&head));
+        assert_eq!(classify.degraded(&head), degraded, "{value:?}");
         assert!(!HttpOutcomes::new().degraded(&head), "only if it is set");
         assert_eq!(classify.head(&head), Verdict::Good, "it is no failure");
         *head.status_mut() = StatusCode::BAD_GATEWAY;

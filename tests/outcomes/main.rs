@@ -7,3 +7,4 @@ mod http;
 mod own;
 mod setup;
 mod tower_classifiers;
+mod watched;

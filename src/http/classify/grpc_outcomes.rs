@@ -18,9 +18,8 @@ use crate::backend::{Failure, Outcome};
 /// | none, and the HTTP status is not 200 | as [`HttpOutcomes`](super::HttpOutcomes) |
 /// | none, and the response has ended | failure: [`Response`](Failure::Response) |
 ///
-/// These are the failures of a server's own that linkerd knows, and those that are 5xx where Envoy
-/// maps gRPC to HTTP, except for `UNIMPLEMENTED`: a method that a backend does not have is no sign
-/// that it is ill.
+/// The failures are those that a server is to blame for. `UNIMPLEMENTED` is none: a method that a
+/// backend does not have is no sign that it is ill.
 ///
 /// A stream that is dropped before its trailers is cancelled. With `UNAVAILABLE` and
 /// `RESOURCE_EXHAUSTED`, what `Retry-After` or `grpc-retry-pushback-ms` say is handed on; a

@@ -120,8 +120,8 @@ pub trait Classify: Clone {
     /// Says what it means that a body broke off. Default: [`Failure::Body`].
     ///
     /// It is of the type of the body's errors, such as `hyper::Error`: `error.downcast_ref()` has
-    /// it. It is no `dyn Error` since it need not be one: `Box<dyn Error + Send + Sync>`, which many
-    /// bodies have, is not.
+    /// it. It is no `dyn Error` since it need not be one: `Box<dyn Error + Send + Sync>`, which
+    /// many bodies have, is not.
     fn body_error(&mut self, error: &dyn Any) -> Outcome {
         let _ = error;
         Outcome::Failure(Failure::Body)

@@ -63,14 +63,13 @@ pub(super) enum By {
 
 /// What becomes of a session whose backend has left.
 ///
-/// A session whose backend its health or an operator
-/// ([`force_down`](crate::Pool::force_down)) took out is in the same position: with `PickAnother` it
-/// settles elsewhere, with `Fail` its requests fail with
-/// [`NoBackend::Out`](crate::picker::NoBackend::Out) until the backend is back.
+/// A session whose backend its health or an operator ([`force_down`](crate::Pool::force_down)) took
+/// out is in the same position: with `PickAnother` it settles elsewhere, with `Fail` its requests
+/// fail with [`NoBackend::Out`](crate::picker::NoBackend::Out) until the backend is back.
 ///
-/// While its backend is in use, or drained, a session stays bound to it. A request for which it is not ready
-/// in time ([`affinity_wait`](crate::Balance::affinity_wait)) goes to another, with `PickAnother`;
-/// the next one goes home again.
+/// While its backend is in use, or drained, a session stays bound to it. A request for which it is
+/// not ready in time ([`affinity_wait`](crate::Balance::affinity_wait)) goes to another, with
+/// `PickAnother`; the next one goes home again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnGone {
