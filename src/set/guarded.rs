@@ -167,11 +167,11 @@ impl<T> BackendSet for Scaled<'_, T> {
     }
 
     fn least_in_flight(&self, random: u64) -> Option<usize> {
-        // Nobody looks less loaded here than there, so an open minimum is one here, too.
+        // Nobody looks less loaded here than there, so a minimum that looks the same is one here, too.
         let rank = self.list.least_in_flight(random)?;
-        match self.list.member(rank)?.live.guard() {
-            Guard::Open | Guard::Trial { .. } => Some(rank),
-            _ => least_in_flight(self, mix(random), |rank| self.weight(rank)),
+        if self.in_flight(rank) == self.list.in_flight(rank) {
+            return Some(rank);
         }
+        least_in_flight(self, mix(random), |rank| self.weight(rank))
     }
 }
