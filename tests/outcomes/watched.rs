@@ -41,7 +41,7 @@ async fn a_429_spares_its_backend_for_as_long_as_it_asks() {
         let pool = after(status, header, value).await;
         let share = || pool.get("a").expect("a member").share();
         assert!((share() - 0.1).abs() < 1e-9, "{status} {header}");
-        sleep(Duration::from_secs(seconds) - Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(seconds * 1000 - 20)).await;
         assert!((share() - 0.1).abs() < 1e-9, "{status} {header}");
         sleep(Duration::from_millis(40)).await;
         assert!((share() - 1.0).abs() < 1e-9, "{status} {header}");
