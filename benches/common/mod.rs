@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each benchmark uses its own part")]
 
+pub(crate) mod arguments;
 pub(crate) mod measure;
 pub(crate) mod pool;
 pub(crate) mod report;

@@ -26,9 +26,9 @@ mod picks;
 mod quality;
 mod tables;
 
-use std::env;
 use std::time::Duration;
 
+use self::common::arguments::Arguments;
 use self::common::measure::{BATCHES, Effort};
 
 /// What to measure, and how thoroughly.
@@ -76,16 +76,12 @@ impl Plan {
 }
 
 fn main() {
-    let (flags, parts): (Vec<String>, Vec<String>) =
-        env::args().skip(1).partition(|arg| arg.starts_with('-'));
-    let given = |flag: &str| flags.iter().any(|arg| arg == flag);
-    let plan = if given("--bench") && !given("--test") {
+    let arguments = Arguments::read();
+    let plan = if arguments.is_full() {
         Plan::full()
     } else {
-        println!("Only a try: the figures say nothing.");
         Plan::smoke()
     };
-    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|arg| arg == part);
 
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!(
@@ -94,10 +90,10 @@ fn main() {
         plan.effort.rounds,
     );
     let mut targets = Vec::new();
-    if wanted("picks") {
+    if arguments.wants("picks") {
         picks::compare(&plan, &mut targets);
     }
-    if wanted("tables") {
+    if arguments.wants("tables") {
         tables::compare(&plan, &mut targets);
     }
     println!("\nTargets\n");

@@ -36,9 +36,9 @@ mod servers;
 mod slow_start;
 mod variants;
 
-use std::env;
 use std::time::Duration;
 
+use self::common::arguments::Arguments;
 use self::common::measure::{BATCHES, Effort};
 
 /// What to measure, and how thoroughly.
@@ -108,20 +108,16 @@ impl Plan {
 }
 
 fn main() {
-    let (flags, parts): (Vec<String>, Vec<String>) =
-        env::args().skip(1).partition(|arg| arg.starts_with('-'));
-    let given = |flag: &str| flags.iter().any(|arg| arg == flag);
-    if given(servers::FLAG) {
+    let arguments = Arguments::read();
+    if arguments.has(servers::FLAG) {
         servers::serve();
         return;
     }
-    let plan = if given("--bench") && !given("--test") {
+    let plan = if arguments.is_full() {
         Plan::full()
     } else {
-        println!("Only a try: the figures say nothing.");
         Plan::smoke()
     };
-    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|arg| arg == part);
 
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!(
@@ -130,19 +126,19 @@ fn main() {
         plan.rounds, plan.pools,
     );
     let mut targets = Vec::new();
-    if wanted("picks") {
+    if arguments.wants("picks") {
         picks::compare(&plan, &mut targets);
     }
-    if wanted("requests") {
+    if arguments.wants("requests") {
         requests::compare(&plan, &mut targets);
     }
-    if wanted("slow_start") {
+    if arguments.wants("slow_start") {
         slow_start::compare(&plan);
     }
-    if wanted("probes") {
+    if arguments.wants("probes") {
         probes::measure(&plan.probes, &mut targets);
     }
-    if wanted("changes") {
+    if arguments.wants("changes") {
         changes::measure(&plan, &mut targets);
     }
     println!("\nTargets\n");

@@ -31,10 +31,10 @@ mod pickers;
 mod theirs;
 mod threads;
 
-use std::env;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use self::common::arguments::Arguments;
 use self::common::measure::{BATCHES, Case, Effort, interleave};
 use self::common::report;
 
@@ -79,16 +79,12 @@ impl Plan {
 }
 
 fn main() {
-    let (flags, parts): (Vec<String>, Vec<String>) =
-        env::args().skip(1).partition(|arg| arg.starts_with('-'));
-    let given = |flag: &str| flags.iter().any(|arg| arg == flag);
-    let plan = if given("--bench") && !given("--test") {
+    let arguments = Arguments::read();
+    let plan = if arguments.is_full() {
         Plan::full()
     } else {
-        println!("Only a try: the figures say nothing.");
         Plan::smoke()
     };
-    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|arg| arg == part);
 
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!(
@@ -99,19 +95,19 @@ fn main() {
         report::figure(clock(&plan)),
     );
     let mut targets = Vec::new();
-    if wanted("pickers") {
+    if arguments.wants("pickers") {
         pickers::requests(&plan);
     }
-    if wanted("picks") {
+    if arguments.wants("picks") {
         pickers::alone(&plan);
     }
-    if wanted("threads") {
+    if arguments.wants("threads") {
         threads::compare(&plan, &mut targets);
     }
-    if wanted("changes") {
+    if arguments.wants("changes") {
         changes::compare(&plan, &mut targets);
     }
-    if wanted("compare") {
+    if arguments.wants("compare") {
         compare::compare(&plan, &mut targets);
     }
     println!("\nTargets\n");

@@ -71,35 +71,33 @@ impl Outliers {
                 self.known.insert(handle, known);
                 continue;
             }
-            let known = {
-                // Another watcher may have ejected it.
-                let stage = match &member.condition.ejected {
-                    None => Stage::In,
-                    Some(ejected) if ejected.trial => Stage::Trial {
-                        until: later(now, self.rules.interval),
-                        tried: false,
-                    },
-                    Some(ejected) => Stage::Ejected {
-                        until: ejected.until,
-                    },
-                };
-                if let Stage::Ejected { until } | Stage::Trial { until, .. } = stage {
-                    self.due.insert((until, handle));
-                }
-                let degraded_until = member.condition.degraded_until;
-                self.due.extend(degraded_until.map(|until| (until, handle)));
-                // What is faster than the floor says nothing.
-                if let (Some(record), Some(limit)) = (member.live.record(), self.rules.latency) {
-                    record.set_slow(limit.floor);
-                }
-                Known {
-                    live: Arc::clone(&member.live),
-                    stage,
-                    strikes: u32::from(stage != Stage::In),
-                    before: Recorded::of(&member.live),
-                    degraded_until,
-                    was_out: false,
-                }
+            // Another watcher may have ejected it.
+            let stage = match &member.condition.ejected {
+                None => Stage::In,
+                Some(ejected) if ejected.trial => Stage::Trial {
+                    until: later(now, self.rules.interval),
+                    tried: false,
+                },
+                Some(ejected) => Stage::Ejected {
+                    until: ejected.until,
+                },
+            };
+            if let Stage::Ejected { until } | Stage::Trial { until, .. } = stage {
+                self.due.insert((until, handle));
+            }
+            let degraded_until = member.condition.degraded_until;
+            self.due.extend(degraded_until.map(|until| (until, handle)));
+            // What is faster than the floor says nothing.
+            if let (Some(record), Some(limit)) = (member.live.record(), self.rules.latency) {
+                record.set_slow(limit.floor);
+            }
+            let known = Known {
+                live: Arc::clone(&member.live),
+                stage,
+                strikes: u32::from(stage != Stage::In),
+                before: Recorded::of(&member.live),
+                degraded_until,
+                was_out: false,
             };
             self.known.insert(handle, known);
         }
