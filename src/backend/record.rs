@@ -7,7 +7,8 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering};
 /// What has become of a backend's requests, from the moment that somebody watches its health.
 ///
 /// A finished request costs one addition, and a look at the count of failures in a row. The counts
-/// are statistics, each read on its own, so `Relaxed` is enough for all of them.
+/// are statistics, each read on its own, so `Relaxed` is enough for all of them. Only `wants` says
+/// that something else is to be looked at, which whoever takes it then has to see.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Record {
@@ -133,7 +134,7 @@ impl Record {
     }
 
     pub(super) fn raise(&self, want: Wants) {
-        if self.wants.fetch_or(want.0, Ordering::Relaxed) == 0
+        if self.wants.fetch_or(want.0, Ordering::Release) == 0
             && let Some(alarms) = self.alarms.get()
         {
             alarms.raise(self.handle);
@@ -141,7 +142,7 @@ impl Record {
     }
 
     pub(crate) fn take_wants(&self) -> Wants {
-        Wants(self.wants.swap(0, Ordering::Relaxed))
+        Wants(self.wants.swap(0, Ordering::Acquire))
     }
 
     pub(crate) fn counts(&self) -> Counts {
