@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use loom::thread;
 
+use super::adaptive::Adaptive;
 use super::latency::{Average, Waiting};
 use super::level::{LEVELS, Levels, Place};
-use super::{Guard, Handle, LatencySettings, Live, Outcome, Phase, Total};
+use super::{AdaptiveLimit, Guard, Handle, LatencySettings, Live, Outcome, Phase, Total};
 
 fn live() -> (Arc<Live>, Arc<Levels>, Place) {
     let levels = Arc::new(Levels::new());
@@ -234,5 +235,28 @@ fn what_a_trial_of_the_past_shows_changes_nothing() {
         live.gate().set(trial);
         late.join().unwrap();
         assert_eq!(live.guard(), trial);
+    });
+}
+
+#[test]
+fn two_overloads_at_once_lower_a_limit_once_and_no_success_between_is_lost() {
+    loom::model(|| {
+        let settings = AdaptiveLimit::aimd().initial(9).expect("it is valid");
+        let adaptive = Arc::new(Adaptive::new(&settings));
+        let samples = [Outcome::Rejected, Outcome::Success].map(|first| {
+            let adaptive = Arc::clone(&adaptive);
+            thread::spawn(move || {
+                adaptive.sample(&settings, 1000, 9, first);
+                adaptive.sample(&settings, 1000, 9, Outcome::Rejected);
+            })
+        });
+        samples
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
+        assert_eq!(adaptive.limit(), 8);
+        for _ in 0..8 {
+            adaptive.sample(&settings, 1000, 9, Outcome::Success);
+        }
+        assert_eq!(adaptive.limit(), 8);
     });
 }

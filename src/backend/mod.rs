@@ -5,6 +5,7 @@
 //! pool keeps the live part for it: requests in flight, latency, state. [`BackendInfo`] is a look
 //! at all of that at one moment.
 
+mod adaptive;
 mod alarms;
 mod completion;
 mod condition;
@@ -27,6 +28,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+pub use self::adaptive::AdaptiveLimit;
 pub(crate) use self::alarms::Alarms;
 pub use self::completion::Completion;
 pub use self::condition::Why;
