@@ -42,6 +42,7 @@ mod classify;
 mod cookie;
 pub mod key;
 mod layer;
+mod replay;
 mod responses;
 #[cfg(feature = "sticky")]
 pub mod sticky;
@@ -54,6 +55,7 @@ pub use self::classify::{
     Classify, DegradedHeader, GrpcOutcomes, HttpOutcomes, TowerHttp, Verdict,
 };
 pub use self::layer::BalanceLayer;
+pub use self::replay::{CannotReplay, Replay, ReplayBody, ReplayLayer};
 pub use self::responses::{
     HttpResponses, HttpResponsesFuture, HttpResponsesLayer, ResponseBody, error_of,
 };

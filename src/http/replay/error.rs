@@ -1,0 +1,36 @@
+/// A copy of a [`ReplayBody`](super::ReplayBody) cannot yield the whole body.
+///
+/// It is the error of that body, as a [`BoxError`](tower::BoxError); no other comes from this
+/// crate.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::http::{CannotReplay, ReplayBody};
+/// use http_body_util::{BodyExt, Full};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let body = Full::new("more than it keeps".as_bytes());
+/// let mut first = ReplayBody::with_max_bytes(body, 4);
+/// let second = first.clone();
+/// first.frame().await;
+/// drop(first);
+///
+/// let error = second.collect().await.unwrap_err();
+/// assert_eq!(error.downcast_ref(), Some(&CannotReplay::NotKept));
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CannotReplay {
+    /// Another copy is being sent, and has not come to its end.
+    #[error("another copy of the body is being sent")]
+    InUse,
+    /// Not all that was read of the body has been kept.
+    #[error("the body has been sent, and was not kept")]
+    NotKept,
+    /// The body that was wrapped has failed while it was read.
+    #[error("the body has failed before")]
+    Failed,
+}

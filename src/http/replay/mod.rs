@@ -1,0 +1,41 @@
+//! Request bodies that can be sent again.
+//!
+//! A copy of a request is kept while the request is sent, and sent in its place when that fails. A
+//! head is easily copied; a body is a stream that is read once. So [`ReplayBody`] records what has
+//! passed, while it passes: nothing waits for the whole body, and streams in both directions work.
+//!
+//! # Algorithm
+//!
+//! All copies share one slot. Who sends has the body, and what was read of it:
+//!
+//! ```text
+//!            first poll of a copy
+//!   ┌──────┐ ───────────────────▶ ┌───────┐  the end, all kept  ┌───────┐
+//!   │ here │                      │ taken │ ──────────────────▶ │ whole │ any number at once
+//!   └──────┘ ◀─────────────────── └───────┘                     └───────┘
+//!            dropped, all kept      │
+//!                                   │ dropped, and not all was kept, or the body failed
+//!                                   ▼
+//!                                 ┌──────┐
+//!                                 │ lost │
+//!                                 └──────┘
+//! ```
+//!
+//! A copy that takes the body yields what was read before, and then reads on. That is a lock when
+//! it starts and one when it is dropped, and none in between.
+//!
+//! What has passed is let go as soon as it is known not to fit, or when no other copy is left to
+//! send it: from then on the body just passes, once.
+
+mod body;
+mod error;
+mod layer;
+mod recording;
+mod slot;
+
+pub use self::body::ReplayBody;
+pub use self::error::CannotReplay;
+pub use self::layer::{Replay, ReplayLayer};
+
+/// How much is kept of a body by default, in bytes.
+const DEFAULT_MAX_BYTES: usize = 64 * 1024;
