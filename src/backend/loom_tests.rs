@@ -3,13 +3,16 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use loom::thread;
 
 use super::adaptive::Adaptive;
 use super::latency::{Average, Waiting};
 use super::level::{LEVELS, Levels, Place};
+use super::line::{self, Line};
 use super::{AdaptiveLimit, Guard, Handle, LatencySettings, Live, Outcome, Phase, Total};
+use crate::sync::{AtomicU32, Ordering};
 
 fn live() -> (Arc<Live>, Arc<Levels>, Place) {
     let levels = Arc::new(Levels::new());
@@ -258,5 +261,189 @@ fn two_overloads_at_once_lower_a_limit_once_and_no_success_between_is_lost() {
             adaptive.sample(&settings, 1000, 9, Outcome::Success);
         }
         assert_eq!(adaptive.limit(), 8);
+
+/// Room for so many, as a user of a line has it.
+struct Room {
+    free: AtomicU32,
+    line: Arc<Line>,
+}
+
+impl Room {
+    fn new(free: u32) -> Arc<Self> {
+        Arc::new(Self {
+            free: AtomicU32::new(free),
+            line: Arc::new(Line::new(8, false)),
+        })
+    }
+
+    fn free(&self) -> u32 {
+        self.free.load(Ordering::Relaxed)
+    }
+
+    fn take(&self) -> bool {
+        let one_less = |free: u32| free.checked_sub(1);
+        let free = &self.free;
+        free.fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_less)
+            .is_ok()
+    }
+
+    fn call(&self) {
+        self.line.call(|| self.free());
+    }
+
+    fn give(&self) {
+        self.free.fetch_add(1, Ordering::Release);
+        self.call();
+    }
+
+    /// Takes room at once, or joins.
+    fn enter(&self) -> Option<line::Place> {
+        if self.line.is_empty() && self.take() {
+            return None;
+        }
+        let place = Line::join(&self.line, Waker::noop()).expect("room in the line");
+        self.call();
+        Some(place)
+    }
+
+    /// Whether it has room now.
+    fn poll(&self, place: &mut Option<line::Place>) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Some(at) = place {
+            if at.poll_called(&mut cx).is_pending() {
+                return false;
+            }
+            if self.take() {
+                place.take().expect("it has one").leave();
+            } else {
+                at.wait_again();
+            }
+            self.call();
+        }
+        true
+    }
+}
+
+/// Until nobody gets on: whoever has been called and has not looked would be woken.
+fn settle(room: &Room, places: &mut [&mut Option<line::Place>]) -> usize {
+    for _ in 0..places.len() {
+        for place in &mut *places {
+            room.poll(place);
+        }
+    }
+    places.iter().filter(|place| place.is_none()).count()
+}
+
+#[test]
+fn nobody_waits_while_there_is_room_whoever_gives_back() {
+    loom::model(|| {
+        let room = Room::new(0);
+        let gives = {
+            let room = Arc::clone(&room);
+            thread::spawn(move || {
+                room.give();
+                room.give();
+            })
+        };
+        let mut first = room.enter();
+        let mut second = room.enter();
+        gives.join().unwrap();
+        assert_eq!(settle(&room, &mut [&mut first, &mut second]), 2);
+        assert_eq!(room.free(), 0);
+    });
+}
+
+#[test]
+fn nobody_waits_while_there_is_room_though_another_is_faster() {
+    loom::model(|| {
+        let room = Room::new(1);
+        assert!(room.take());
+        let mut first = room.enter();
+        let newcomer = {
+            let room = Arc::clone(&room);
+            thread::spawn(move || {
+                // Room without a look at the line.
+                if room.take() {
+                    room.give();
+                }
+            })
+        };
+        room.give();
+        room.poll(&mut first);
+        newcomer.join().unwrap();
+        assert_eq!(settle(&room, &mut [&mut first]), 1);
+        assert_eq!(room.free(), 0);
+    });
+}
+
+#[test]
+fn who_is_called_and_gives_up_hands_the_call_on() {
+    loom::model(|| {
+        let room = Room::new(0);
+        let first = room.enter();
+        let mut second = room.enter();
+        let gives_up = thread::spawn(move || drop(first));
+        room.give();
+        gives_up.join().unwrap();
+        assert_eq!(settle(&room, &mut [&mut second]), 1);
+        assert!(room.line.is_empty());
+    });
+}
+
+#[test]
+fn two_who_join_while_room_is_given_back_are_both_called() {
+    loom::model(|| {
+        let room = Room::new(1);
+        let other = {
+            let room = Arc::clone(&room);
+            thread::spawn(move || {
+                let mut place = room.enter();
+                if room.poll(&mut place) {
+                    room.give();
+                }
+                place
+            })
+        };
+        let mut place = room.enter();
+        if room.poll(&mut place) {
+            room.give();
+        }
+        let mut theirs = other.join().unwrap();
+        // Whoever has not had it yet gets it, and gives it back.
+        let mine = &mut place;
+        for place in [mine, &mut theirs] {
+            if place.is_some() {
+                assert!(room.poll(place), "it waits while there is room");
+                room.give();
+            }
+        }
+        assert_eq!(room.free(), 1);
+        assert!(room.line.is_empty());
+    });
+}
+
+#[test]
+fn room_of_no_use_to_the_first_reaches_the_second() {
+    loom::model(|| {
+        let room = Room::new(0);
+        let mut first = room.enter().expect("there is no room");
+        let mut second = room.enter();
+        let give = {
+            let room = Arc::clone(&room);
+            thread::spawn(move || {
+                room.free.fetch_add(1, Ordering::Release);
+                room.line.call_next();
+            })
+        };
+        let mut cx = Context::from_waker(Waker::noop());
+        if first.poll_called(&mut cx).is_ready() {
+            first.pass_on();
+        }
+        give.join().unwrap();
+        if first.poll_called(&mut cx).is_ready() {
+            first.pass_on();
+        }
+        assert!(room.poll(&mut second));
+        assert!(first.poll_called(&mut cx).is_pending());
     });
 }

@@ -15,6 +15,11 @@ mod handle;
 mod info;
 mod latency;
 mod level;
+#[cfg_attr(
+    not(feature = "tower"),
+    allow(dead_code, reason = "its users are services")
+)]
+pub(crate) mod line;
 mod live;
 #[cfg(all(test, evenkeel_loom))]
 mod loom_tests;
