@@ -44,9 +44,13 @@
 
 pub mod backend;
 #[cfg(feature = "tower")]
+mod backoff;
+#[cfg(feature = "tower")]
 pub mod balance;
 #[cfg(feature = "tower")]
 pub mod connect;
+#[cfg(feature = "tower")]
+pub mod deadline;
 #[cfg(feature = "tower")]
 pub mod discover;
 #[cfg(feature = "http")]
@@ -55,13 +59,23 @@ pub mod health;
 #[cfg(feature = "http")]
 pub mod http;
 mod invalid;
+#[cfg(feature = "tower")]
+pub mod limit;
 pub mod picker;
 mod random;
+#[cfg(feature = "tower")]
+pub mod retry;
+// The part of it that needs no tower, since interleavings are run without features.
+#[cfg(all(test, evenkeel_loom))]
+#[path = "retry/budget/loom_tests.rs"]
+mod retry_loom_tests;
 pub mod set;
 mod sync;
 mod time;
 
 pub use self::backend::Backend;
+#[cfg(feature = "tower")]
+pub use self::backoff::Backoff;
 #[cfg(feature = "tower")]
 pub use self::balance::{Balance, Error};
 pub use self::invalid::InvalidSetting;

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use evenkeel::connect::{Backoff, Connect};
+use evenkeel::Backoff;
+use evenkeel::connect::Connect;
 use evenkeel::{Backend, Balance, Pool};
 use tokio::time::Instant;
 use tower::{Service, ServiceExt, service_fn};

@@ -3,7 +3,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::gate::after;
+use super::gate::{Trial, after};
 use super::notes::Notes;
 use super::observation::Observer;
 use super::{Event, Live, Observation, Outcome};
@@ -48,7 +48,36 @@ impl Completion {
         watch: Option<Instant>,
         observer: Option<&Arc<dyn Observer>>,
     ) -> Self {
-        let mut notes = live.enter();
+        Self::entered(live, live.enter(), trial, watch, observer)
+    }
+
+    /// The same at a backend with a limit, if it has room; see [`Live::enter_below`].
+    #[inline(never)]
+    pub(crate) fn begin_below(
+        live: &Arc<Live>,
+        (limit, called): (u32, bool),
+        trial: Option<NonZeroU32>,
+        watch: Option<Instant>,
+        observer: Option<&Arc<dyn Observer>>,
+    ) -> Option<Self> {
+        let Some(notes) = live.enter_below(limit, called) else {
+            if let Some(epoch) = trial {
+                drop(Trial::new(Arc::clone(live), epoch));
+            }
+            return None;
+        };
+        let watch = watch.or_else(|| live.is_adaptive().then(now));
+        Some(Self::entered(live, notes, trial, watch, observer))
+    }
+
+    #[inline]
+    fn entered(
+        live: &Arc<Live>,
+        mut notes: Notes,
+        trial: Option<NonZeroU32>,
+        watch: Option<Instant>,
+        observer: Option<&Arc<dyn Observer>>,
+    ) -> Self {
         if let Some(trial) = trial {
             notes.set_trial(trial);
         }
@@ -78,8 +107,15 @@ impl Completion {
     }
 
     #[cfg(feature = "tower")]
-    pub(crate) fn backend_id(&self) -> &Arc<str> {
-        self.live.shared_id()
+    pub(crate) fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    /// For how long its head has been waited for, if that is measured.
+    #[cfg(feature = "tower")]
+    pub(crate) fn elapsed(&self) -> Option<Duration> {
+        let waiting = self.notes.any(Notes::WAITING);
+        waiting.then(|| Duration::from_nanos(since_epoch(now()).saturating_sub(self.since)))
     }
 
     /// Notes that the response head has arrived and looks good. This is what latency measures.

@@ -1,9 +1,7 @@
 use std::num::NonZeroU32;
-#[cfg(feature = "tower")]
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(feature = "tower")]
 use super::Live;
 use super::Outcome;
 use crate::sync::{AtomicU64, Ordering};
@@ -61,7 +59,6 @@ pub(crate) enum Phase {
 }
 
 /// The right to be that request, while it waits to be sent. Dropping it hands it back.
-#[cfg(feature = "tower")]
 #[derive(Debug)]
 pub(crate) struct Trial {
     /// `None` once it has been passed on.
@@ -115,7 +112,6 @@ impl Gate {
     }
 
     /// It was never sent.
-    #[cfg(feature = "tower")]
     fn hand_back(&self, epoch: NonZeroU32) {
         self.step(epoch, Phase::Taken, Phase::Free);
     }
@@ -130,7 +126,6 @@ impl Gate {
     }
 }
 
-#[cfg(feature = "tower")]
 impl Trial {
     pub(crate) fn new(live: Arc<Live>, epoch: NonZeroU32) -> Self {
         Self {
@@ -146,7 +141,6 @@ impl Trial {
     }
 }
 
-#[cfg(feature = "tower")]
 impl Drop for Trial {
     fn drop(&mut self) {
         if let Some(live) = &self.live {

@@ -9,6 +9,7 @@ use super::latency::{Average, Waiting};
 use super::level::Place;
 use super::notes::Notes;
 use super::record::{Record, Wants};
+use super::room::{Lines, MaxInFlight, Room};
 use super::{Alarms, Handle, LatencySettings, Outcome, Total};
 use crate::sync::{AtomicU32, Ordering};
 use crate::time::since_epoch;
@@ -27,6 +28,9 @@ pub(crate) struct Live {
     /// `total`, `waiters` and `record`: hence `Release` where they are set and `Acquire` where they
     /// are found.
     in_flight: AtomicU32,
+    /// How many requests it takes at once; [`UNLIMITED`] is no limit. `Relaxed`: who reads an old
+    /// one has come before the change.
+    limit: AtomicU32,
     handle: Handle,
     average: Average,
     waiting: Waiting,
@@ -45,7 +49,10 @@ struct Aside {
     record: Record,
     gate: Gate,
     waiters: Waiters,
+    room: OnceLock<Room>,
 }
+
+const UNLIMITED: u32 = u32::MAX;
 
 const INDEXED: u32 = 1 << 31;
 const COUNTED: u32 = 1 << 30;
@@ -63,6 +70,7 @@ impl Live {
     pub(crate) fn new(id: Arc<str>, handle: Handle, latency: LatencySettings) -> Self {
         Self {
             in_flight: AtomicU32::new(0),
+            limit: AtomicU32::new(UNLIMITED),
             handle,
             average: Average::new(),
             waiting: Waiting::new(),
@@ -95,6 +103,7 @@ impl Live {
             Box::new(Aside {
                 gate: Gate::new(),
                 waiters: Waiters::default(),
+                room: OnceLock::new(),
                 record: Record::new(self.handle),
             })
         })
@@ -115,6 +124,35 @@ impl Live {
     #[inline]
     pub(crate) fn in_flight(&self) -> usize {
         (self.in_flight.load(Ordering::Relaxed) & !FLAGS) as usize
+    }
+
+    /// How many requests it takes at once, if there is a limit.
+    #[inline]
+    pub(crate) fn max_in_flight(&self) -> Option<u32> {
+        let limit = self.limit.load(Ordering::Relaxed);
+        (limit != UNLIMITED).then_some(limit)
+    }
+
+    /// From now on it takes so many requests at once. Whoever waits has to be called by the caller.
+    pub(crate) fn set_limit(&self, max: Option<MaxInFlight>, lines: &Arc<Lines>) {
+        let Some(max) = max else {
+            self.limit.store(UNLIMITED, Ordering::Relaxed);
+            return;
+        };
+        let room = self
+            .aside()
+            .room
+            .get_or_init(|| Room::new(Arc::clone(lines)));
+        self.limit.store(room.set(max), Ordering::Relaxed);
+    }
+
+    fn room(&self) -> Option<&Room> {
+        self.aside.get()?.room.get()
+    }
+
+    /// Whether the limit follows the latency of requests, which has to be measured then.
+    pub(crate) fn is_adaptive(&self) -> bool {
+        self.room().is_some_and(Room::is_adaptive)
     }
 
     /// From now on each change of the count is indexed at `place`.
@@ -198,6 +236,13 @@ impl Live {
     }
 }
 
+/// What is to be noted of a request.
+#[inline]
+fn notes(before: u32) -> Notes {
+    // The two flags are neighbours, here as there.
+    Notes::new(u64::from(before / MEASURED) & (Notes::RECORDED | Notes::MEASURED))
+}
+
 /// The steps of one request; [`Completion`](super::Completion) pairs them.
 impl Live {
     #[inline]
@@ -206,8 +251,39 @@ impl Live {
         if before & STEPS != 0 {
             self.stepped(before, before & !FLAGS, Total::add);
         }
-        // The two flags are neighbours, here as there.
-        Notes::new(u64::from(before / MEASURED) & (Notes::RECORDED | Notes::MEASURED))
+        notes(before)
+    }
+
+    /// Counts a request in if there are fewer than that, exactly. Where others wait, it is they who
+    /// are next, unless this is one of them, who was called.
+    pub(super) fn enter_below(&self, limit: u32, called: bool) -> Option<Notes> {
+        if !called
+            && self
+                .room()
+                .is_some_and(|room| !room.lines().anyone.is_empty())
+        {
+            return None;
+        }
+        let mut before = self.in_flight.load(Ordering::Relaxed);
+        loop {
+            if before & !FLAGS >= limit {
+                return None;
+            }
+            let entered = self.in_flight.compare_exchange_weak(
+                before,
+                before + 1,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            );
+            match entered {
+                Ok(_) => break,
+                Err(other) => before = other,
+            }
+        }
+        if before & STEPS != 0 {
+            self.stepped(before, before & !FLAGS, Total::add);
+        }
+        Some(notes(before))
     }
 
     #[inline]
@@ -222,6 +298,16 @@ impl Live {
             {
                 aside.waiters.wake();
             }
+        }
+        if self.limit.load(Ordering::Relaxed) != UNLIMITED {
+            self.give_room();
+        }
+    }
+
+    #[inline(never)]
+    fn give_room(&self) {
+        if let Some(room) = self.room() {
+            room.lines().call_next();
         }
     }
 
@@ -256,7 +342,31 @@ impl Live {
         {
             record.note_latency(latency, outcome);
         }
+        if self.limit.load(Ordering::Relaxed) != UNLIMITED {
+            self.sample(latency, outcome);
+        }
         Duration::from_nanos(latency)
+    }
+
+    /// Lets a limit that follows the latency follow it.
+    #[inline(never)]
+    fn sample(&self, latency: u64, outcome: Outcome) {
+        let Some(room) = self.room() else {
+            return;
+        };
+        let Some(limit) = room.sample(latency, self.in_flight() as u32, outcome) else {
+            return;
+        };
+        let before = self.limit.load(Ordering::Relaxed);
+        if limit != before && before != UNLIMITED {
+            // Not over one that was set meanwhile.
+            let _ =
+                self.limit
+                    .compare_exchange(before, limit, Ordering::Relaxed, Ordering::Relaxed);
+            for _ in before..limit {
+                room.lines().call_next();
+            }
+        }
     }
 
     /// How many requests wait for their head, of those that are measured, and for how long

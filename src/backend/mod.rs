@@ -19,7 +19,7 @@ mod level;
     not(feature = "tower"),
     allow(dead_code, reason = "its users are services")
 )]
-pub(crate) mod line;
+mod line;
 mod live;
 #[cfg(all(test, evenkeel_loom))]
 mod loom_tests;
@@ -27,12 +27,14 @@ mod notes;
 mod observation;
 mod outcome;
 mod record;
+mod room;
 mod total;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use self::adaptive::Adaptive;
 pub use self::adaptive::AdaptiveLimit;
 pub(crate) use self::alarms::Alarms;
 pub use self::completion::Completion;
@@ -46,11 +48,15 @@ pub use self::handle::Handle;
 pub use self::info::{BackendInfo, Counts, State};
 pub use self::latency::LatencySettings;
 pub(crate) use self::level::{LEVELS, Levels, PIECE, Place};
+pub(crate) use self::line::Line;
+#[cfg(feature = "tower")]
+pub(crate) use self::line::Place as PlaceInLine;
 pub(crate) use self::live::Live;
 pub(crate) use self::observation::Observer;
 pub use self::observation::{Event, Observation};
 pub use self::outcome::{Failure, Outcome};
 pub(crate) use self::record::{Record, Wants};
+pub(crate) use self::room::{Lines, MaxInFlight};
 pub(crate) use self::total::Total;
 
 /// One member of a [`Pool`](crate::Pool): an id, a value, and settings.
@@ -119,6 +125,7 @@ struct Labels {
     priority: u32,
     zone: Option<Arc<str>>,
     hash_key: Option<Arc<str>>,
+    max_in_flight: Option<u32>,
     metadata: BTreeMap<String, String>,
 }
 
@@ -171,6 +178,17 @@ impl<T> Backend<T> {
         self
     }
 
+    /// Sets how many requests it takes at once, all balances over the pool together. Default: what
+    /// the pool's [`Limits`](crate::set::Limits) say.
+    ///
+    /// A request is in flight until its response has ended. A backend that is full is passed over;
+    /// when all are, requests [wait](crate::set::Limits::queue). With 0 it takes none.
+    pub fn max_in_flight(mut self, max: u32) -> Self {
+        self.settings
+            .label(|labels| labels.max_in_flight = Some(max));
+        self
+    }
+
     /// Adds one entry of metadata, for pickers and for people.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         let (key, value) = (key.into(), value.into());
@@ -202,6 +220,10 @@ impl Settings {
 
     pub(crate) fn hash_key(&self) -> Option<&str> {
         self.labels.as_ref()?.hash_key.as_deref()
+    }
+
+    pub(crate) fn max_in_flight(&self) -> Option<u32> {
+        self.labels.as_ref()?.max_in_flight
     }
 
     pub(crate) fn metadata(&self, key: &str) -> Option<&str> {

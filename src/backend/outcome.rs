@@ -41,6 +41,17 @@ impl Outcome {
     }
 }
 
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Success => f.write_str("success"),
+            Self::Failure(failure) => failure.fmt(f),
+            Self::Rejected => f.write_str("rejected"),
+            Self::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
 impl Failure {
     /// Whether the request did not get through to whoever should answer, or no answer back.
     pub(crate) fn is_gateway(self) -> bool {

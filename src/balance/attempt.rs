@@ -1,15 +1,17 @@
 use std::fmt;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use tower::BoxError;
 use tower_service::Service;
 
+use super::waits::{NEVER, nanos};
 use super::{Balance, Error, ResponseFuture, Route, Track};
 use crate::backend::Handle;
 
-/// A request that may be bound to a backend, for [`Balance::attempts`].
+/// A request with a say in which backend gets it, for [`Balance::attempts`].
 ///
-/// A bound request goes past the picker, also to a backend that is drained or has weight 0: those
+/// It can be bound to a backend, kept away from those that had it before, and given a time. A bound request goes past the picker, also to a backend that is drained or has weight 0: those
 /// get no new sessions, but keep the ones that they have.
 ///
 /// # Examples
@@ -39,8 +41,21 @@ use crate::backend::Handle;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Attempt<Req> {
-    request: Req,
-    bound: Option<Bound>,
+    pub(super) request: Req,
+    pub(super) terms: Terms,
+}
+
+/// Where an attempt may go, and what time it has.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    pub(super) bound: Option<Bound>,
+    /// Those that are only asked if no other is left.
+    pub(super) tried: Vec<Handle>,
+    /// And not even then.
+    pub(super) elsewhere: bool,
+    /// In nanoseconds.
+    pub(super) timeout: u64,
+    pub(super) deadline: Option<Instant>,
 }
 
 /// To which backend a request is bound, and whether another will do.
@@ -57,10 +72,17 @@ pub struct Attempts<T, Req, R, K> {
 
 impl<Req> Attempt<Req> {
     /// A request that is bound to nobody: the picker chooses.
+    #[inline]
     pub fn new(request: Req) -> Self {
         Self {
             request,
-            bound: None,
+            terms: Terms {
+                bound: None,
+                tried: Vec::new(),
+                elsewhere: false,
+                timeout: NEVER,
+                deadline: None,
+            },
         }
     }
 
@@ -78,11 +100,73 @@ impl<Req> Attempt<Req> {
         self.bind(Bound { handle, only: true })
     }
 
-    fn bind(self, bound: Bound) -> Self {
-        Self {
-            bound: Some(bound),
-            ..self
-        }
+    fn bind(mut self, bound: Bound) -> Self {
+        self.terms.bound = Some(bound);
+        self
+    }
+
+    /// Says that a backend had the request before, so that the picker chooses among the others. If
+    /// there is no other that is eligible, it may be chosen again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel::balance::Attempt;
+    /// use evenkeel::{Backend, Balance, Pool};
+    /// use tower::{ServiceExt, service_fn};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), evenkeel::Error> {
+    /// let named = |name| service_fn(move |_request: ()| async move { Ok::<_, std::io::Error>(name) });
+    /// let pool = Pool::from([Backend::new("a", named("a")), Backend::new("b", named("b"))]);
+    /// let attempts = Balance::round_robin(pool.clone()).attempts();
+    ///
+    /// let a = pool.get("a").unwrap().handle();
+    /// for _ in 0..3 {
+    ///     assert_eq!(attempts.clone().oneshot(Attempt::new(()).not_on(a)).await?, "b");
+    /// }
+    /// pool.remove("b");
+    /// assert_eq!(attempts.oneshot(Attempt::new(()).not_on(a)).await?, "a");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn not_on(mut self, handle: Handle) -> Self {
+        self.terms.tried.push(handle);
+        self
+    }
+
+    /// Fails at once rather than choose one of those that it is [not to be on](Self::not_on).
+    pub fn strictly(mut self) -> Self {
+        self.terms.elsewhere = true;
+        self
+    }
+
+    pub(crate) fn request(&self) -> &Req {
+        &self.request
+    }
+
+    pub(crate) fn request_mut(&mut self) -> &mut Req {
+        &mut self.request
+    }
+
+    /// The backend to which alone it may go.
+    pub(crate) fn only_on(&self) -> Option<Handle> {
+        let bound = self.terms.bound.filter(|bound| bound.only);
+        bound.map(|bound| bound.handle)
+    }
+
+    /// Sets how long its backend has for the response head, if that is less than the balance's
+    /// [`attempt_timeout`](Balance::attempt_timeout).
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.terms.timeout = nanos(timeout);
+        self
+    }
+
+    /// Sets when the caller has no more time. Waiting for a backend, or for the response head, ends
+    /// then, and nobody is blamed.
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.terms.deadline = Some(deadline);
+        self
     }
 }
 
@@ -112,7 +196,7 @@ where
     }
 
     fn call(&mut self, attempt: Attempt<Req>) -> Self::Future {
-        self.balance.call_bound(attempt.request, attempt.bound)
+        self.balance.attempt(attempt)
     }
 }
 

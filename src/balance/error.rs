@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use tower::BoxError;
 
+use super::Attempted;
 use crate::backend::Failure;
 use crate::connect::ConnectError;
+use crate::deadline::DeadlineExceeded;
+use crate::limit::Overloaded;
 use crate::picker::{NAMED, NoBackend, and_more};
 
 /// Why a [`Balance`](super::Balance) did not answer a request.
@@ -46,17 +49,35 @@ pub enum Error {
         /// How long the request waited.
         waited: Duration,
     },
-    /// The picked backend's service returned an error.
-    #[error("backend {backend} failed")]
+    /// The picked backend's service returned an error, or no response in the time that an
+    /// [attempt](crate::Balance::attempt_timeout) has.
+    #[error("backend {} failed", attempt.backend())]
     #[non_exhaustive]
     Backend {
-        /// Its id.
-        backend: Arc<str>,
+        /// Which backend it was, and how it went.
+        attempt: Attempted,
         /// What kind of failure it was, by [`Track::error`](super::Track::error), or by
         /// [`Failure::of`] if that does not blame the backend.
         failure: Failure,
         /// What it said.
         source: BoxError,
+    },
+    /// All that could take the request are full, and it has waited for long enough, or too many
+    /// wait already. It never left.
+    #[error(transparent)]
+    Overloaded(#[from] Overloaded),
+    /// There was no response before the request's deadline.
+    #[error(transparent)]
+    DeadlineExceeded(#[from] DeadlineExceeded),
+    /// Several attempts were made, and none went well.
+    #[error("all {} attempts failed ({})", attempts.len(), Comma(attempts))]
+    #[non_exhaustive]
+    Retried {
+        /// How the last one failed.
+        #[source]
+        last: Box<Error>,
+        /// All of them, in the order in which they ended.
+        attempts: Box<[Attempted]>,
     },
 }
 
@@ -78,22 +99,62 @@ pub enum Reason {
 }
 
 impl Error {
-    /// Returns whether no backend could be picked at all.
-    pub fn is_no_backend(&self) -> bool {
-        matches!(self, Self::NoBackend(_))
+    /// Adds the attempts that were made, this one included if it was one.
+    pub(crate) fn after(self, attempts: Vec<Attempted>) -> Self {
+        if attempts.len() <= self.attempts().len() {
+            return self;
+        }
+        Self::Retried {
+            last: Box::new(self),
+            attempts: attempts.into(),
+        }
     }
 
-    /// Returns the backend that was given the request and failed.
-    pub fn backend(&self) -> Option<&str> {
+    /// This, or how the last of several attempts ended.
+    fn last(&self) -> &Self {
         match self {
-            Self::Backend { backend, .. } => Some(backend),
+            Self::Retried { last, .. } => last.last(),
+            error => error,
+        }
+    }
+
+    /// Returns whether no backend could be picked at all.
+    pub fn is_no_backend(&self) -> bool {
+        matches!(self.last(), Self::NoBackend(_))
+    }
+
+    /// Returns whether the request's deadline has passed.
+    pub fn is_deadline_exceeded(&self) -> bool {
+        matches!(self.last(), Self::DeadlineExceeded(_))
+    }
+
+    /// Returns whether a limit was reached, of the backends or of the whole.
+    pub fn is_overloaded(&self) -> bool {
+        matches!(self.last(), Self::Overloaded(_))
+    }
+
+    /// Returns the attempts that were made, of which none went well: none if the request never
+    /// left.
+    pub fn attempts(&self) -> &[Attempted] {
+        match self {
+            Self::Backend { attempt, .. } => std::slice::from_ref(attempt),
+            Self::Retried { attempts, .. } => attempts,
+            _ => &[],
+        }
+    }
+
+    /// Returns the backend that was given the request and failed: the last one, if there were
+    /// several.
+    pub fn backend(&self) -> Option<&str> {
+        match self.last() {
+            Self::Backend { attempt, .. } => Some(attempt.backend()),
             _ => None,
         }
     }
 
     /// Returns the backends that were picked but never got the request, and why.
     pub fn passed_over(&self) -> &[PassedOver] {
-        match self {
+        match self.last() {
             Self::Unavailable { passed_over, .. } => passed_over,
             _ => &[],
         }
@@ -104,19 +165,24 @@ impl Error {
     /// For [`Unavailable`](Error::Unavailable) it is [`Connect`](Failure::Connect) if any of those
     /// passed over failed: the request never left.
     pub fn failure(&self) -> Option<Failure> {
-        match self {
-            Self::NoBackend(_) => None,
+        match self.last() {
+            Self::NoBackend(_) | Self::Overloaded(_) => None,
+            Self::DeadlineExceeded(_) => Some(Failure::Timeout),
             Self::Unavailable { passed_over, .. } => {
                 let failed = |passed: &PassedOver| matches!(passed.reason, Reason::Failed(_));
                 passed_over.iter().any(failed).then_some(Failure::Connect)
             }
             Self::Backend { failure, .. } => Some(*failure),
+            Self::Retried { last, .. } => last.failure(),
         }
     }
 
     /// Returns when it makes sense to try again, where that is known: the soonest end of the
-    /// passed over backends' back-off.
+    /// passed over backends' back-off, or what an overload tells.
     pub fn retry_after(&self) -> Option<Duration> {
+        if let Self::Overloaded(overloaded) = self.last() {
+            return Some(overloaded.retry_after());
+        }
         let failed = self
             .passed_over()
             .iter()
@@ -167,6 +233,18 @@ impl fmt::Display for Reason {
                 f.write_str(")")
             }
         }
+    }
+}
+
+struct Comma<'a>(&'a [Attempted]);
+
+impl fmt::Display for Comma<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, attempt) in self.0.iter().take(NAMED).enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            write!(f, "{comma}{attempt}")?;
+        }
+        and_more(f, self.0.len())
     }
 }
 

@@ -8,11 +8,12 @@ use pin_project_lite::pin_project;
 use tower::BoxError;
 use tower_service::Service;
 
-use super::attempt::Bound;
-use super::waiting::{Asked, Dispatch, Waiting};
+use super::attempt::Terms;
+use super::time_limit::{Cut, TimeLimit};
+use super::waiting::{Asked, Dispatch, First, Waiting};
 use super::waits::Waits;
-use super::{Error, Route, Shared, Track};
-use crate::backend::{Completion, Failure, Outcome};
+use super::{Attempt, Attempted, Error, Route, Shared, Track};
+use crate::backend::{Completion, Failure, Live, Outcome};
 
 pin_project! {
     /// The response of a [`Balance`](super::Balance).
@@ -27,6 +28,7 @@ pin_project! {
         #[pin]
         state: State<Waiting<T, Req, R>, <R::Service as Service<Req>>::Future>,
         track: K,
+        limit: TimeLimit,
     }
 }
 
@@ -41,6 +43,8 @@ pin_project! {
             future: F,
             completion: Option<Completion>,
         },
+        /// It took too long.
+        Over,
     }
 }
 
@@ -55,14 +59,23 @@ where
         route: &R,
         track: K,
         waits: &Waits,
-        request: Req,
-        bound: Option<Bound>,
+        attempt: Attempt<Req>,
     ) -> Self {
+        let Attempt { request, terms } = attempt;
+        let limit = TimeLimit::new(terms.timeout.min(waits.attempt()), terms.deadline);
+        if !terms.tried.is_empty() {
+            let state = State::waiting(shared, route, waits, request, terms, First::Nobody);
+            return Self {
+                state,
+                track,
+                limit,
+            };
+        }
         // The usual case needs no waker: the first backend picked is ready. If it is pending, it
         // will be asked again with a real one.
         let mut cx = shared.context();
         let view = shared.view();
-        let picked = match bound {
+        let picked = match terms.bound {
             None => view.pick(&request, &mut cx).ok(),
             Some(bound) => {
                 let member = view.snapshot.bound(bound.handle);
@@ -70,62 +83,103 @@ where
             }
         };
         let Some((entry, member)) = picked else {
-            return Self::waiting(shared, route, track, waits, request, bound, None);
+            let state = State::waiting(shared, route, waits, request, terms, First::Nobody);
+            return Self {
+                state,
+                track,
+                limit,
+            };
         };
         let mut service = route.route(&member.value);
         let asked = match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => {
-                let completion = Some(entry.begin(&member.live, &mut cx));
-                drop(view);
-                let future = service.call(request);
-                let state = State::Called { future, completion };
-                return Self { state, track };
-            }
+            Poll::Ready(Ok(())) => match entry.begin(&member.live, &mut cx) {
+                Some(completion) => {
+                    drop(view);
+                    let state = State::Called {
+                        future: service.call(request),
+                        completion: Some(completion),
+                    };
+                    return Self {
+                        state,
+                        track,
+                        limit,
+                    };
+                }
+                None => First::Full,
+            },
             Poll::Pending => {
-                let keyed = cx.is_keyed() || bound.is_some();
-                Asked::pending(member, service, keyed, &mut cx)
+                let keyed = cx.is_keyed() || terms.bound.is_some();
+                First::Asked(Asked::pending(member, service, keyed, &mut cx))
             }
-            Poll::Ready(Err(error)) => Asked::failed(entry, member, error.into(), &mut cx),
+            Poll::Ready(Err(error)) => {
+                First::Asked(Asked::failed(entry, member, error.into(), &mut cx))
+            }
         };
-        Self::waiting(shared, route, track, waits, request, bound, Some(asked))
+        let state = State::waiting(shared, route, waits, request, terms, asked);
+        Self {
+            state,
+            track,
+            limit,
+        }
     }
+}
 
+impl<T, Req, R, F> State<Waiting<T, Req, R>, F>
+where
+    R: Route<T, Req> + Clone,
+    <R::Service as Service<Req>>::Error: Into<BoxError>,
+{
     #[cold]
     fn waiting(
         shared: &Arc<Shared<T, Req>>,
         route: &R,
-        track: K,
         waits: &Waits,
         request: Req,
-        bound: Option<Bound>,
-        asked: Option<Asked<R::Service>>,
+        terms: Terms,
+        first: First<R::Service>,
     ) -> Self {
         let shared = Arc::clone(shared);
-        let waiting = Waiting::new(shared, route.clone(), waits, request, bound, asked);
-        let state = State::Waiting {
+        let waiting = Waiting::new(shared, route.clone(), waits, request, terms, first);
+        Self::Waiting {
             waiting: Box::new(waiting),
-        };
-        Self { state, track }
+        }
     }
 }
 
-impl<T, Req, R, K> Future for ResponseFuture<T, Req, R, K>
+impl<T, Req, R, K> ResponseFuture<T, Req, R, K>
 where
     R: Route<T, Req>,
     <R::Service as Service<Req>>::Error: Into<BoxError>,
     K: Track<<R::Service as Service<Req>>::Response>,
 {
-    type Output = Result<K::Response, Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    /// Polls for the response, and keeps something of the request's time at its backend.
+    #[inline]
+    pub(crate) fn poll_keeping<X>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        keep: impl FnOnce(&Completion) -> X,
+    ) -> Poll<Result<(K::Response, X), Error>> {
         let mut this = self.project();
         loop {
             match this.state.as_mut().project() {
                 StateProj::Called { future, completion } => {
-                    let result = ready!(future.poll(cx));
-                    let completion = completion.take().expect("polled after it was ready");
+                    let result = match future.poll(cx) {
+                        Poll::Ready(result) => result,
+                        Poll::Pending => {
+                            let cut = ready!(this.limit.poll(cx));
+                            let completion = completion.take();
+                            // The request to the backend ends here, and then it is counted back.
+                            this.state.set(State::Over);
+                            let completion = completion.expect(POLLED_AGAIN);
+                            return Poll::Ready(Err(cut_off(cut, completion)));
+                        }
+                    };
+                    let completion = completion.take().expect(POLLED_AGAIN);
                     return Poll::Ready(match result {
-                        Ok(response) => Ok(this.track.track(response, completion)),
+                        Ok(response) => {
+                            let kept = keep(&completion);
+                            Ok((this.track.track(response, completion), kept))
+                        }
                         Err(error) => {
                             let source = error.into();
                             let outcome = this.track.error(&*source);
@@ -145,8 +199,51 @@ where
                         completion: Some(completion),
                     });
                 }
+                StateProj::Over => panic!("{POLLED_AGAIN}"),
             }
         }
+    }
+}
+
+impl<T, Req, R, K> ResponseFuture<T, Req, R, K>
+where
+    R: Route<T, Req>,
+{
+    /// The backend that has the request, if one has.
+    pub(crate) fn backend(&self) -> Option<&Arc<Live>> {
+        match &self.state {
+            State::Called { completion, .. } => completion.as_ref().map(Completion::live),
+            _ => None,
+        }
+    }
+}
+
+const POLLED_AGAIN: &str = "polled after it was ready";
+
+impl<T, Req, R, K> Future for ResponseFuture<T, Req, R, K>
+where
+    R: Route<T, Req>,
+    <R::Service as Service<Req>>::Error: Into<BoxError>,
+    K: Track<<R::Service as Service<Req>>::Response>,
+{
+    type Output = Result<K::Response, Error>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(self.poll_keeping(cx, |_completion| ()));
+        Poll::Ready(result.map(|(response, ())| response))
+    }
+}
+
+#[cold]
+fn cut_off(cut: Cut, completion: Completion) -> Error {
+    match cut {
+        Cut::TimedOut(timed_out) => {
+            let outcome = Outcome::Failure(Failure::Timeout);
+            failed(timed_out.into(), outcome, completion)
+        }
+        // Dropped, it is cancelled.
+        Cut::Deadline(exceeded) => exceeded.into(),
     }
 }
 
@@ -156,10 +253,10 @@ fn failed(source: BoxError, outcome: Outcome, completion: Completion) -> Error {
         // The caller has no response, whoever is to blame.
         _ => Failure::of(&*source),
     };
-    let backend = Arc::clone(completion.backend_id());
+    let attempt = Attempted::new(completion.live(), outcome, completion.elapsed());
     completion.finish(outcome);
     Error::Backend {
-        backend,
+        attempt,
         failure,
         source,
     }

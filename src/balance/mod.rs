@@ -15,22 +15,25 @@
 //! ```
 
 mod attempt;
+mod attempted;
 mod error;
 mod future;
 mod route;
 mod service;
 mod shared;
+mod time_limit;
 mod track;
 mod waiting;
 mod waits;
 
 pub use self::attempt::{Attempt, Attempts};
+pub use self::attempted::Attempted;
 pub use self::error::{Error, PassedOver, Reason};
 pub use self::future::ResponseFuture;
 pub use self::route::{Direct, Route};
 pub use self::service::Balance;
 pub(crate) use self::service::short_ways_in;
 pub(crate) use self::shared::{Shared, share};
-pub use self::track::{OnResponse, Track};
+pub use self::track::{Head, OnResponse, Track};
 #[cfg(feature = "http")]
 pub(crate) use self::waits::Waits;

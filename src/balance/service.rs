@@ -6,9 +6,10 @@ use std::time::Duration;
 use tower::BoxError;
 use tower_service::Service;
 
-use super::attempt::Bound;
 use super::waits::Waits;
-use super::{Attempts, Direct, Error, OnResponse, ResponseFuture, Route, Shared, Track, share};
+use super::{
+    Attempt, Attempts, Direct, Error, OnResponse, ResponseFuture, Route, Shared, Track, share,
+};
 use crate::backend::Value;
 use crate::picker::Picker;
 use crate::set::Pool;
@@ -162,17 +163,24 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
         self
     }
 
+    /// Sets how long a backend has for its response head, from when it is given the request. Then
+    /// the attempt has failed with [`Failure::Timeout`](crate::backend::Failure::Timeout), for which
+    /// the backend is blamed, and the request to it is dropped. Default: no limit.
+    ///
+    /// The timer is armed only for a response that is not there at once.
+    #[must_use]
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.waits.set_attempt(timeout);
+        self
+    }
+
     /// Returns the service of [`Attempt`](super::Attempt)s: requests that may ask for a backend.
     pub fn attempts(self) -> Attempts<T, Req, R, K> {
         Attempts::new(self)
     }
 
     #[inline]
-    pub(super) fn call_bound(
-        &self,
-        request: Req,
-        bound: Option<Bound>,
-    ) -> ResponseFuture<T, Req, R, K>
+    pub(crate) fn attempt(&self, attempt: Attempt<Req>) -> ResponseFuture<T, Req, R, K>
     where
         R: Route<T, Req> + Clone,
         <R::Service as Service<Req>>::Error: Into<BoxError>,
@@ -183,8 +191,7 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
             &self.route,
             self.track.clone(),
             &self.waits,
-            request,
-            bound,
+            attempt,
         )
     }
 
@@ -211,6 +218,15 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
     #[must_use]
     pub fn track<K2>(self, track: K2) -> Balance<T, Req, R, K2> {
         Balance::with_parts(self.shared, self.route, track, self.waits)
+    }
+
+    /// How many there are, whatever their state.
+    pub(crate) fn members(&self) -> usize {
+        self.shared.view().snapshot.all().len()
+    }
+
+    pub(crate) fn tracker(&self) -> &K {
+        &self.track
     }
 
     /// Returns the pool.
@@ -261,7 +277,7 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        self.call_bound(request, None)
+        self.attempt(Attempt::new(request))
     }
 }
 

@@ -1,5 +1,7 @@
 use std::error::Error;
+use std::time::Duration;
 
+use super::Attempted;
 use crate::backend::{Completion, Failure, Outcome};
 
 /// How long a request counts as in flight, and how it ended, given its response.
@@ -53,6 +55,73 @@ pub trait Track<Res> {
     /// to blame, as where the caller's own request broke, is [`Outcome::Cancelled`].
     fn error(&self, error: &(dyn Error + 'static)) -> Outcome {
         Outcome::Failure(Failure::of(error))
+    }
+
+    /// Says what the head of a response has shown, for a [retry](crate::retry). Default: that all is
+    /// well.
+    fn head(&self, response: &Self::Response) -> Head {
+        let _ = response;
+        Head::good()
+    }
+
+    /// Lets the response have the attempts that were made before the one that it belongs to, if
+    /// there were any. Default: they are dropped.
+    fn tried(&self, response: &mut Self::Response, attempts: Box<[Attempted]>) {
+        let _ = (response, attempts);
+    }
+}
+
+/// What the head of a response shows: whether the request has failed already, and what its backend
+/// says of another attempt.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::backend::{Failure, Outcome};
+/// use evenkeel::balance::Head;
+/// use std::time::Duration;
+///
+/// let busy = Head::failed(Outcome::Failure(Failure::Gateway)).retry_after(Duration::from_secs(1));
+/// let broken_for_good = Head::failed(Outcome::Failure(Failure::Response)).no_retry();
+/// # let _ = (busy, broken_for_good);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Head {
+    pub(crate) failed: Option<Outcome>,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) may_retry: bool,
+}
+
+impl Head {
+    /// All is well so far.
+    #[inline]
+    pub fn good() -> Self {
+        Self {
+            failed: None,
+            retry_after: None,
+            may_retry: true,
+        }
+    }
+
+    /// It has failed, whatever is still to come. A success is as [`good`](Self::good).
+    pub fn failed(outcome: Outcome) -> Self {
+        Self {
+            failed: Some(outcome).filter(|&outcome| outcome != Outcome::Success),
+            ..Self::good()
+        }
+    }
+
+    /// There is to be no other attempt before this time is over.
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// There is to be no other attempt.
+    pub fn no_retry(mut self) -> Self {
+        self.may_retry = false;
+        self
     }
 }
 

@@ -2,18 +2,20 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::sync::futures::OwnedNotified;
 use tower::BoxError;
 use tower_service::Service;
 
-use super::attempt::Bound;
+use super::attempt::Terms;
 use super::waits::{Timer, Waits};
 use super::{Error, PassedOver, Reason, Route, Shared};
-use crate::backend::{Completion, Failure, Live, Outcome, Trial};
+use crate::backend::{Completion, Failure, Line, Live, Outcome, PlaceInLine, Trial};
+use crate::limit::Overloaded;
 use crate::picker::{self, Entry, NoBackend};
-use crate::set::{BackendSet, Masked, Member, Scaled};
-use crate::time::since_epoch;
+use crate::set::{BackendSet, Masked, Member};
+use crate::time::now;
 
 /// A request for which the first pick did not do.
 ///
@@ -28,11 +30,25 @@ pub(super) struct Waiting<T, Req, R: Route<T, Req>> {
     shared: Arc<Shared<T, Req>>,
     route: R,
     request: Option<Req>,
-    bound: Option<Bound>,
+    terms: Terms,
     asked: Vec<Asked<R::Service>>,
+    /// The last round found backends without room.
+    full: bool,
+    /// Its place in line for room.
+    place: Option<PlaceInLine>,
+    /// It may take room though it was not called.
+    look: bool,
     changed: Option<Pin<Box<OwnedNotified>>>,
     affinity: Timer,
     max: Timer,
+}
+
+/// What the first pick has led to.
+pub(super) enum First<S> {
+    Nobody,
+    /// Its backend is full.
+    Full,
+    Asked(Asked<S>),
 }
 
 /// A backend that was picked and is not ready.
@@ -76,18 +92,33 @@ where
         route: R,
         waits: &Waits,
         request: Req,
-        bound: Option<Bound>,
-        asked: Option<Asked<R::Service>>,
+        terms: Terms,
+        first: First<R::Service>,
     ) -> Self {
+        // Who insists on another backend does not wait until there is one.
+        let mut max = if terms.elsewhere {
+            Duration::ZERO
+        } else {
+            waits.max()
+        };
+        if let Some(deadline) = terms.deadline {
+            max = max.min(deadline.saturating_duration_since(now()));
+        }
         Self {
             shared,
             route,
             request: Some(request),
-            bound,
-            asked: asked.into_iter().collect(),
+            terms,
+            full: matches!(first, First::Full),
+            asked: match first {
+                First::Asked(asked) => vec![asked],
+                First::Nobody | First::Full => Vec::new(),
+            },
+            place: None,
+            look: false,
             changed: None,
-            affinity: Timer::new(waits.affinity().min(waits.max())),
-            max: Timer::new(waits.max()),
+            affinity: Timer::new(waits.affinity().min(max)),
+            max: Timer::new(max),
         }
     }
 
@@ -95,6 +126,7 @@ where
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Dispatch<R::Service, Req>, Error>> {
+        let mut changed_now = false;
         loop {
             // Listen first, then look: a change in between is not missed.
             let changed = self.changed.get_or_insert_with(|| {
@@ -102,16 +134,48 @@ where
             });
             if changed.as_mut().poll(cx).is_ready() {
                 self.changed = None;
+                changed_now = true;
                 continue;
             }
-            let cause = match self.round(cx) {
+            let place = self.place.as_mut();
+            let called = place.is_some_and(|place| place.poll_called(cx).is_ready());
+            let waits = self.place.is_some() && !called && !self.look && !self.is_asking();
+            if waits && !std::mem::take(&mut changed_now) {
+                // In line, and nothing has happened that it waits for.
+                if self.max.is_up(cx) {
+                    return Poll::Ready(Err(self.error(None)));
+                }
+                return Poll::Pending;
+            }
+            let in_own_line = self.place.is_some() && self.is_choosy();
+            let may_take = called || std::mem::take(&mut self.look) || in_own_line;
+            let round = self.round(may_take, cx);
+            if !self.full && !matches!(round, Round::Ready(..)) {
+                // It does not wait for room any more. If it was called, the next one is.
+                self.place = None;
+            }
+            let cause = match round {
                 Round::Ready(service, completion) => {
+                    self.leave_line();
                     let request = self.request.take().expect("polled after it was ready");
                     return Poll::Ready(Ok(Dispatch {
                         service,
                         request,
                         completion,
                     }));
+                }
+                _ if self.full => {
+                    if called {
+                        self.stay_in_line();
+                        continue;
+                    }
+                    if self.place.is_none() {
+                        if self.join_line(cx) {
+                            continue;
+                        }
+                        return Poll::Ready(Err(self.error(None)));
+                    }
+                    None
                 }
                 Round::Pending => None,
                 // Those that failed said so for good, and a picker's word is final; waiting helps
@@ -128,14 +192,67 @@ where
         }
     }
 
+    /// Gets in line for room. False if the line is full.
+    fn join_line(&mut self, cx: &mut Context<'_>) -> bool {
+        let lines = Arc::clone(&self.shared.view().snapshot.lines);
+        let line = if self.is_choosy() {
+            &lines.choosy
+        } else {
+            &lines.anyone
+        };
+        // Without a time to wait there is no waiting.
+        if self.max.is_up(cx) {
+            return false;
+        }
+        self.place = Line::join(line, cx.waker());
+        // There may be room by now, of which those in front know if there are any.
+        self.look = self.is_choosy() || line.len() == 1;
+        self.place.is_some()
+    }
+
+    /// It was called and has found nothing, perhaps since another was faster.
+    fn stay_in_line(&mut self) {
+        let choosy = self.is_choosy();
+        if let Some(place) = &mut self.place {
+            if choosy {
+                place.pass_on();
+            } else {
+                place.wait_again();
+            }
+        }
+        self.look = true;
+    }
+
+    fn leave_line(&mut self) {
+        let Some(place) = self.place.take() else {
+            return;
+        };
+        place.leave();
+        // There may be room for more than this one.
+        self.shared.view().snapshot.lines.call_next();
+    }
+
+    /// Whether not every backend will do.
+    fn is_choosy(&self) -> bool {
+        self.terms.bound.is_some() || !self.terms.tried.is_empty() || !self.asked.is_empty()
+    }
+
+    fn is_asking(&self) -> bool {
+        let mut asked = self.asked.iter();
+        asked.any(|asked| matches!(asked.state, AskedState::Pending(..)))
+    }
+
     /// Asks all that were asked before and are still eligible, then whoever else the picker names.
-    fn round(&mut self, cx: &mut Context<'_>) -> Round<R::Service> {
+    /// Newcomers take no room for which others wait.
+    fn round(&mut self, may_take: bool, cx: &mut Context<'_>) -> Round<R::Service> {
+        // Where all were full, nobody need be picked to find that out again.
+        let was_full = std::mem::take(&mut self.full);
         let shared = Arc::clone(&self.shared);
         let view = shared.view();
         let mut pick_cx = shared.context();
 
         // Who left, is out, or has another service by now need not be waited for.
-        let bound = self.bound;
+        let bound = self.terms.bound;
         let same = |asked: &Asked<_>| {
             let handle = asked.live.handle();
             let member = match bound {
@@ -145,21 +262,26 @@ where
             member.is_some_and(|member| member.condition.values == asked.values)
         };
         self.asked.retain(same);
-        for at in 0..self.asked.len() {
-            let asked = &mut self.asked[at];
+        let mut at = 0;
+        while let Some(asked) = self.asked.get_mut(at) {
+            at += 1;
             let AskedState::Pending(service, _) = &mut asked.state else {
                 continue;
             };
             match service.poll_ready(cx) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => {
+                    at -= 1;
                     let Asked { live, state, .. } = self.asked.swap_remove(at);
                     let AskedState::Pending(service, trial) = state else {
                         continue;
                     };
                     pick_cx.set_trial(trial.map(Trial::into_epoch));
-                    let completion = view.entry_of(&live).begin(&live, &mut pick_cx);
-                    return Round::Ready(service, completion);
+                    let entry = view.entry_of(&live);
+                    match begin(entry, &live, may_take, &mut pick_cx) {
+                        Some(completion) => return Round::Ready(service, completion),
+                        None => self.full = true,
+                    }
                 }
                 Poll::Ready(Err(error)) => {
                     let entry = view.entry_of(&asked.live);
@@ -173,7 +295,7 @@ where
             }
         }
 
-        if let Some(bound) = self.bound {
+        if let Some(bound) = self.terms.bound {
             let asked = |asked: &Asked<_>| asked.live.handle() == bound.handle;
             if !self.asked.iter().any(asked) {
                 match view.snapshot.bound(bound.handle) {
@@ -187,7 +309,7 @@ where
                     Some(member) => {
                         pick_cx.set_keyed();
                         let entry = view.entry_of(&member.live);
-                        match self.ask(entry, member, &mut pick_cx, cx) {
+                        match self.ask(entry, member, may_take, &mut pick_cx, cx) {
                             Some(ready) => return ready,
                             None => pick_cx = shared.context(),
                         }
@@ -202,13 +324,21 @@ where
         let request = self.request.as_ref().expect("polled after it was ready");
         let first = view.draw(request, &mut pick_cx);
         let mut exhausted = None;
-        for entry in view.entries_from(first) {
-            match self.round_on(entry, &mut pick_cx, cx) {
-                Ok(round) => return round,
-                Err(cause) => exhausted = exhausted.or(cause),
+        loop {
+            for entry in view.entries_from(first) {
+                match self.round_on(entry, (was_full, may_take), &mut pick_cx, cx) {
+                    Ok(round) => return round,
+                    Err(cause) => exhausted = exhausted.or(cause),
+                }
             }
+            // Where nobody else is left, those that had it before may have it again.
+            let alone = exhausted.is_none() && self.asked.is_empty() && !self.full;
+            if !alone || self.terms.elsewhere || self.terms.tried.is_empty() {
+                break;
+            }
+            self.terms.tried.clear();
         }
-        if exhausted.is_none() && self.asked.is_empty() {
+        if exhausted.is_none() && self.asked.is_empty() && !self.full {
             exhausted = Some(NoBackend::of(&view.snapshot));
         }
         self.pending_or(exhausted)
@@ -219,21 +349,22 @@ where
     fn round_on(
         &mut self,
         entry: &Entry<T, Req>,
+        (was_full, may_take): (bool, bool),
         pick_cx: &mut picker::Context,
         cx: &mut Context<'_>,
     ) -> Result<Round<R::Service>, Option<NoBackend>> {
-        let list = &*entry.list;
-        let scaled;
-        let set: &dyn BackendSet = match list.guarded() {
-            None => list,
-            Some(guarded) => {
-                scaled = Scaled::new(list, guarded, since_epoch(pick_cx.now()));
-                &scaled
-            }
-        };
-        let mut masked = Masked::new(set);
+        let scaled = entry.scaled(pick_cx);
+        let mut masked = Masked::new(entry.set(scaled.as_ref()));
+        if was_full {
+            self.full |= entry.mask_full(&mut masked, pick_cx);
+        }
         for asked in &self.asked {
-            if let Some(rank) = entry.rank_of(&asked.live) {
+            if let Some(rank) = entry.rank_of(asked.live.handle()) {
+                masked.mask_original(rank);
+            }
+        }
+        for &tried in &self.terms.tried {
+            if let Some(rank) = entry.rank_of(tried) {
                 masked.mask_original(rank);
             }
         }
@@ -244,13 +375,13 @@ where
             if masked.is_empty() {
                 return Err(None);
             }
-            pick_cx.set_attempt(self.asked.len() as u32);
+            pick_cx.set_attempt((self.asked.len() + self.terms.tried.len()) as u32);
             let request = self.request.as_ref().expect("polled after it was ready");
             let rank = entry.pick_from(&masked, request, pick_cx).map_err(Some)?;
-            let Some(member) = list.member(rank) else {
+            let Some(member) = entry.list.member(rank) else {
                 return Err(None);
             };
-            if let Some(ready) = self.ask(entry, member, pick_cx, cx) {
+            if let Some(ready) = self.ask(entry, member, may_take, pick_cx, cx) {
                 return Ok(ready);
             }
             masked.mask_original(rank);
@@ -262,13 +393,16 @@ where
         &mut self,
         entry: &Entry<T, Req>,
         member: &Member<T>,
+        may_take: bool,
         pick_cx: &mut picker::Context,
         cx: &mut Context<'_>,
     ) -> Option<Round<R::Service>> {
         let mut service = self.route.route(&member.value);
         self.asked.push(match service.poll_ready(cx) {
             Poll::Ready(Ok(())) => {
-                return Some(Round::Ready(service, entry.begin(&member.live, pick_cx)));
+                let begun = begin(entry, &member.live, may_take, pick_cx);
+                self.full |= begun.is_none();
+                return begun.map(|completion| Round::Ready(service, completion));
             }
             Poll::Pending => {
                 let keyed = pick_cx.is_keyed();
@@ -297,6 +431,12 @@ where
     }
 
     fn error(&mut self, cause: Option<NoBackend>) -> Error {
+        if self.full {
+            let snapshot = &self.shared.view().snapshot;
+            let retry_after = snapshot.rules.limits.wait_told();
+            let waited = self.max.elapsed();
+            return Overloaded::of_backends(snapshot.lines.len(), waited, retry_after).into();
+        }
         if let (Some(cause), true) = (cause, self.asked.is_empty()) {
             return Error::NoBackend(cause);
         }
@@ -351,8 +491,21 @@ impl<S> Asked<S> {
     }
 }
 
+fn begin<T, Req>(
+    entry: &Entry<T, Req>,
+    live: &Arc<Live>,
+    may_take: bool,
+    cx: &mut picker::Context,
+) -> Option<Completion> {
+    if may_take {
+        entry.begin_called(live, cx)
+    } else {
+        entry.begin(live, cx)
+    }
+}
+
 fn fail<T, Req>(entry: &Entry<T, Req>, live: &Arc<Live>, cx: &mut picker::Context) {
     entry
-        .begin(live, cx)
+        .begin_anyway(live, cx)
         .finish(Outcome::Failure(Failure::Connect));
 }

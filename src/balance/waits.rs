@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-/// How long a request waits for a backend, in nanoseconds: half the size of two `Duration`s, which
-/// counts where a balance is cloned for each request.
+/// How long a request waits for a backend, and then for its response, in nanoseconds: half the size
+/// of `Duration`s, which counts where a balance is cloned for each request.
 #[derive(Clone, Copy)]
 pub(crate) struct Waits {
     max: u64,
     affinity: u64,
+    attempt: u64,
 }
 
 impl Waits {
@@ -21,6 +22,15 @@ impl Waits {
 
     pub(crate) fn affinity(self) -> Duration {
         Duration::from_nanos(self.affinity)
+    }
+
+    /// [`NEVER`] if there is no end.
+    pub(crate) fn attempt(self) -> u64 {
+        self.attempt
+    }
+
+    pub(crate) fn set_attempt(&mut self, attempt: Duration) {
+        self.attempt = nanos(attempt);
     }
 
     pub(crate) fn set_max(&mut self, max: Duration) {
@@ -37,6 +47,7 @@ impl Default for Waits {
         Self {
             max: nanos(Duration::from_secs(1)),
             affinity: 0,
+            attempt: NEVER,
         }
     }
 }
@@ -46,12 +57,15 @@ impl fmt::Debug for Waits {
         f.debug_struct("Waits")
             .field("max", &self.max())
             .field("affinity", &self.affinity())
+            .field("attempt", &Duration::from_nanos(self.attempt))
             .finish()
     }
 }
 
+pub(crate) const NEVER: u64 = u64::MAX;
+
 /// 584 years at most.
-fn nanos(duration: Duration) -> u64 {
+pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

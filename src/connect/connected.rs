@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tower::BoxError;
 use tower_service::Service;
 
-use super::Backoff;
+use crate::backoff::Backoff;
 use crate::time::{later, now};
 
 /// A service that is made when it is first needed, once for all who need it at the same time.

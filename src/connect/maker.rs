@@ -6,8 +6,9 @@ use futures_util::future::FutureExt;
 use tower::BoxError;
 use tower_service::Service;
 
-use super::{Backoff, Connected};
+use super::Connected;
 use crate::backend::Backend;
+use crate::backoff::Backoff;
 use crate::set::Pool;
 
 /// Makes [`Connected`] services: a maker, which is tower's `MakeService` (a service from address to

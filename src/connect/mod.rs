@@ -15,10 +15,8 @@
 //!
 //! A request that picks a backend in back-off passes it over at once and goes elsewhere.
 
-mod backoff;
 mod connected;
 mod maker;
 
-pub use self::backoff::Backoff;
 pub use self::connected::{ConnectError, Connected, ConnectedFuture};
 pub use self::maker::Connect;

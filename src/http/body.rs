@@ -2,6 +2,7 @@ use std::error::Error as StdError;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Buf;
 use http::Response;
@@ -11,7 +12,7 @@ use pin_project_lite::pin_project;
 
 use super::classify::{Classify, HttpOutcomes, Verdict};
 use crate::backend::{Completion, Failure, Outcome};
-use crate::balance::{Balance, Track};
+use crate::balance::{Attempted, Balance, Head, Track};
 
 /// In flight until the response body has ended, was dropped, or broke off.
 ///
@@ -112,15 +113,31 @@ where
             Verdict::Good | Verdict::InTrailers if self.latency_to_end => {}
             Verdict::Good | Verdict::InTrailers => completion.head(),
         }
+        let failed = match verdict {
+            Verdict::Final(outcome) => Some(outcome),
+            Verdict::Good | Verdict::InTrailers => None,
+        };
         let left = match verdict {
             Verdict::InTrailers => Left::Trailers,
             Verdict::Good | Verdict::Final(_) => content_length(&head),
         };
-        head.map(|()| TrackedBody::new(body, left, classify, completion))
+        head.map(|()| TrackedBody::new(body, left, failed, classify, completion))
     }
 
     fn error(&self, error: &(dyn StdError + 'static)) -> Outcome {
         self.classify.error(error)
+    }
+
+    #[inline]
+    fn head(&self, response: &Self::Response) -> Head {
+        match response.body().failed {
+            None => Head::good(),
+            Some(outcome) => failed_head(&self.classify, response.headers(), outcome),
+        }
+    }
+
+    fn tried(&self, response: &mut Self::Response, attempts: Box<[Attempted]>) {
+        response.body_mut().attempts = attempts;
     }
 }
 
@@ -131,11 +148,28 @@ fn note_wait(
     outcome: Outcome,
     completion: &mut Completion,
 ) {
-    if let Outcome::Rejected | Outcome::Failure(Failure::Gateway) = outcome
-        && let Some(after) = classify.retry_after(headers)
-    {
+    if let Some(after) = wait(classify, headers, outcome) {
         completion.retry_after(after);
     }
+}
+
+fn wait(classify: &impl Classify, headers: &HeaderMap, outcome: Outcome) -> Option<Duration> {
+    match outcome {
+        Outcome::Rejected | Outcome::Failure(Failure::Gateway) => classify.retry_after(headers),
+        _ => None,
+    }
+}
+
+#[cold]
+fn failed_head(classify: &impl Classify, headers: &HeaderMap, outcome: Outcome) -> Head {
+    let mut head = Head::failed(outcome);
+    if let Some(wait) = wait(classify, headers, outcome) {
+        head = head.retry_after(wait);
+    }
+    if !classify.may_retry(headers) {
+        head = head.no_retry();
+    }
+    head
 }
 
 /// What is still to come of a body.
@@ -172,6 +206,8 @@ pin_project! {
         left: Left,
         classify: C,
         completion: Option<Completion>,
+        failed: Option<Outcome>,
+        attempts: Box<[Attempted]>,
     }
 
     impl<B, C> PinnedDrop for TrackedBody<B, C>
@@ -194,8 +230,14 @@ where
     B: Body,
     C: Classify,
 {
-    fn new(body: B, left: Left, mut classify: C, completion: Completion) -> Self {
-        let backend = Arc::clone(completion.backend_id());
+    fn new(
+        body: B,
+        left: Left,
+        failed: Option<Outcome>,
+        mut classify: C,
+        completion: Completion,
+    ) -> Self {
+        let backend = Arc::clone(completion.live().shared_id());
         let mut completion = Some(completion);
         if body.is_end_stream() || left == Left::Bytes(0) {
             end(&mut completion, left, &mut classify, None);
@@ -206,7 +248,15 @@ where
             left,
             classify,
             completion,
+            failed,
+            attempts: Box::default(),
         }
+    }
+
+    /// Returns the attempts at this request that were made before, of which none went well, if there
+    /// was a [retry](crate::retry) or a hedge.
+    pub fn attempts(&self) -> &[Attempted] {
+        &self.attempts
     }
 
     /// Returns the id of the backend that answers.

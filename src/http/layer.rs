@@ -116,6 +116,13 @@ impl<B, C> BalanceLayer<B, C> {
         self
     }
 
+    /// Sets how long a backend has for its response head; see [`Balance::attempt_timeout`].
+    /// Default: no limit.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.waits.set_attempt(timeout);
+        self
+    }
+
     /// Makes picks repeatable; see [`Balance::seed`].
     pub fn seed(self, seed: u64) -> Self {
         self.shared.seed(seed);

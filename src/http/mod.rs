@@ -38,8 +38,10 @@
 
 mod address;
 mod body;
+mod by_method;
 mod classify;
 mod cookie;
+mod deadline;
 pub mod key;
 mod layer;
 mod replay;
@@ -50,10 +52,12 @@ mod via;
 
 pub use self::address::{Address, InvalidAddress};
 pub use self::body::{OnBodyEnd, TrackedBody};
+pub use self::by_method::{ByMethod, Idempotent};
 pub(crate) use self::classify::says_degraded;
 pub use self::classify::{
     Classify, DegradedHeader, GrpcOutcomes, HttpOutcomes, TowerHttp, Verdict,
 };
+pub use self::deadline::HttpDeadline;
 pub use self::layer::BalanceLayer;
 pub use self::replay::{CannotReplay, Replay, ReplayBody, ReplayLayer};
 pub use self::responses::{

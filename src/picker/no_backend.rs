@@ -34,6 +34,8 @@ pub enum NoBackend {
         /// How many members there are.
         members: usize,
     },
+    /// All backends that are eligible are [full](crate::set::Limits).
+    Full,
     /// The backend that the request is bound to is not a member any more.
     Gone,
     /// The backend that the request is bound to, and to no other, takes none in its state.
@@ -110,6 +112,7 @@ impl fmt::Display for NoBackend {
                     "the backend that it is bound to is out ({backend}: {state})"
                 )
             }
+            Self::Full => f.write_str("all that are eligible are full"),
             Self::Gone => f.write_str("the backend that it is bound to has left"),
             Self::Declined { eligible } => {
                 write!(f, "the picker chose none of {eligible} eligible backends")

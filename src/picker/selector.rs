@@ -82,13 +82,16 @@ where
     ///
     /// # Errors
     ///
-    /// When no backend is eligible, or the picker wants none.
+    /// When no backend is eligible, all are full, or the picker wants none.
     pub fn select(&self, request: &Req) -> Result<(T, Completion), NoBackend> {
         let mut cx = self.core.context();
         let view = self.core.view();
         let (entry, member) = view.pick(request, &mut cx)?;
         // First, so that a value whose `Clone` panics leaves nothing behind.
-        let completion = entry.begin(&member.live, &mut cx);
+        let (member, completion) = match entry.begin(&member.live, &mut cx) {
+            Some(completion) => (member, completion),
+            None => view.begin_with_room(request, &mut cx)?,
+        };
         Ok((member.value.clone(), completion))
     }
 

@@ -94,6 +94,32 @@ impl<T, Req: ?Sized> View<T, Req> {
         Ok((entry, entry.pick(request, cx)?))
     }
 
+    /// Picks and begins, where the first pick was full.
+    #[cold]
+    pub(crate) fn begin_with_room(
+        &self,
+        request: &Req,
+        cx: &mut Context,
+    ) -> Result<(&Member<T>, Completion), NoBackend> {
+        let first = self.draw(request, cx);
+        for entry in self.entries_from(first) {
+            let scaled = entry.scaled(cx);
+            let mut masked = Masked::new(entry.set(scaled.as_ref()));
+            entry.mask_full(&mut masked, cx);
+            while !masked.is_empty() {
+                let rank = entry.pick_from(&masked, request, cx)?;
+                let Some(member) = entry.list.member(rank) else {
+                    break;
+                };
+                if let Some(completion) = entry.begin(&member.live, cx) {
+                    return Ok((member, completion));
+                }
+                masked.mask_original(rank);
+            }
+        }
+        Err(NoBackend::Full)
+    }
+
     /// Draws the list to pick from. It stays the same for requests of the same key.
     #[cold]
     pub(crate) fn draw(&self, request: &Req, cx: &mut Context) -> usize {
@@ -106,7 +132,6 @@ impl<T, Req: ?Sized> View<T, Req> {
     }
 
     /// All lists, with this one first.
-    #[cfg(feature = "tower")]
     pub(crate) fn entries_from(&self, first: usize) -> impl Iterator<Item = &Entry<T, Req>> {
         let others = (0..=self.others.len()).filter(move |&at| at != first);
         std::iter::once(first)
@@ -118,14 +143,14 @@ impl<T, Req: ?Sized> View<T, Req> {
     #[cfg(feature = "tower")]
     pub(crate) fn find(&self, live: &Live) -> Option<&Member<T>> {
         let entry = self.entry_of(live);
-        entry.list.member(entry.rank_of(live)?)
+        entry.list.member(entry.rank_of(live.handle())?)
     }
 
     /// The list that a backend is on, or any.
     #[cfg(feature = "tower")]
     pub(crate) fn entry_of(&self, live: &Live) -> &Entry<T, Req> {
         let mut others = self.others.iter();
-        let found = others.find(|entry| entry.rank_of(live).is_some());
+        let found = others.find(|entry| entry.rank_of(live.handle()).is_some());
         found.unwrap_or(&self.first)
     }
 
@@ -158,12 +183,9 @@ impl<T, Req: ?Sized + 'static> Entry<T, Req> {
 
 impl<T, Req: ?Sized> Entry<T, Req> {
     fn pick(&self, request: &Req, cx: &mut Context) -> Result<&Member<T>, NoBackend> {
-        let rank = match self.list.guarded() {
+        let rank = match self.scaled(cx) {
             None => (*self.picker).pick(&*self.list, request, cx),
-            Some(guarded) => {
-                let scaled = Scaled::new(&self.list, guarded, since_epoch(cx.now()));
-                Some(self.pick_from(&Masked::new(&scaled), request, cx)?)
-            }
+            Some(scaled) => Some(self.pick_from(&Masked::new(&scaled), request, cx)?),
         };
         let member = rank.and_then(|rank| self.list.member(rank));
         member.ok_or_else(|| self.no_member(rank))
@@ -287,19 +309,92 @@ impl<T, Req: ?Sized> Entry<T, Req> {
         }
     }
 
-    /// Counts a request in at a backend.
+    /// Counts a request in at a backend, unless that is full, or others wait for it.
     #[inline]
-    pub(crate) fn begin(&self, live: &Arc<Live>, cx: &mut Context) -> Completion {
+    pub(crate) fn begin(&self, live: &Arc<Live>, cx: &mut Context) -> Option<Completion> {
+        match live.max_in_flight() {
+            None => Some(self.begin_anyway(live, cx)),
+            Some(max) => self.begin_below(live, max, false, cx),
+        }
+    }
+
+    /// Counts a request in at a backend, whatever its limit.
+    #[inline]
+    pub(crate) fn begin_anyway(&self, live: &Arc<Live>, cx: &mut Context) -> Completion {
         let trial = cx.take_trial();
         let now = self.watch.then(|| cx.now());
         Completion::begin(live, trial, now, self.observer.as_ref())
     }
 
+    /// The same as [`begin`](Self::begin) for one who has waited and was called.
+    #[cfg(feature = "tower")]
+    pub(crate) fn begin_called(&self, live: &Arc<Live>, cx: &mut Context) -> Option<Completion> {
+        match live.max_in_flight() {
+            None => Some(self.begin_anyway(live, cx)),
+            Some(max) => self.begin_below(live, max, true, cx),
+        }
+    }
+
+    #[inline(never)]
+    fn begin_below(
+        &self,
+        live: &Arc<Live>,
+        max: u32,
+        called: bool,
+        cx: &mut Context,
+    ) -> Option<Completion> {
+        let max = self.ramped(live, max, cx);
+        let trial = cx.take_trial();
+        let now = self.watch.then(|| cx.now());
+        Completion::begin_below(live, (max, called), trial, now, self.observer.as_ref())
+    }
+
+    /// The limit of a backend that may be starting slowly.
+    fn ramped(&self, live: &Live, max: u32, cx: &mut Context) -> u32 {
+        let Some(guarded) = self.list.guarded().filter(|_| max > 1) else {
+            return max;
+        };
+        let share = guarded.share(live.guard(), since_epoch(cx.now()));
+        ((f64::from(max) * share) as u32).max(1)
+    }
+
+    /// The list as pickers see it while some on it start slowly.
+    pub(crate) fn scaled(&self, cx: &mut Context) -> Option<Scaled<'_, T>> {
+        let guarded = self.list.guarded()?;
+        Some(Scaled::new(&self.list, guarded, since_epoch(cx.now())))
+    }
+
+    /// What there is to pick from.
+    pub(crate) fn set<'a>(&'a self, scaled: Option<&'a Scaled<'a, T>>) -> &'a dyn BackendSet {
+        match scaled {
+            None => &*self.list,
+            Some(scaled) => scaled,
+        }
+    }
+
+    fn is_full(&self, live: &Live, cx: &mut Context) -> bool {
+        let max = live.max_in_flight();
+        max.is_some_and(|max| live.in_flight() >= self.ramped(live, max, cx) as usize)
+    }
+
+    /// Masks those that are full; returns whether there are any.
+    pub(crate) fn mask_full(&self, masked: &mut Masked<'_>, cx: &mut Context) -> bool {
+        let mut any = false;
+        for rank in 0..self.list.len() {
+            let full = self.list.member(rank);
+            if full.is_some_and(|member| self.is_full(&member.live, cx)) {
+                masked.mask_original(rank);
+                any = true;
+            }
+        }
+        any
+    }
+
     /// The rank of a backend that was picked from an earlier list, if it is still to be had.
     #[cfg(feature = "tower")]
-    pub(crate) fn rank_of(&self, live: &Live) -> Option<usize> {
-        let rank = self.list.rank_of(live.handle().slot())?;
-        (self.list.handle(rank) == live.handle()).then_some(rank)
+    pub(crate) fn rank_of(&self, handle: Handle) -> Option<usize> {
+        let rank = self.list.rank_of(handle.slot())?;
+        (self.list.handle(rank) == handle).then_some(rank)
     }
 }
 

@@ -12,7 +12,7 @@ use super::member::Member;
 use super::members::{Draft, Replaced};
 use super::snapshot::{Making, Snapshot};
 use super::watched::Watched;
-use crate::backend::{Alarms, Guard, LatencySettings, Total};
+use crate::backend::{Alarms, Guard, LatencySettings, Lines, Total};
 
 /// The write side of a pool, behind its lock: who is a member, and what was published last.
 pub(super) struct Book<T> {
@@ -29,6 +29,8 @@ pub(super) struct Book<T> {
     /// The same.
     pub(super) total: Option<Total>,
     pub(super) rules: Arc<Rules>,
+    /// Who waits for room.
+    pub(super) lines: Arc<Lines>,
     /// Whose gates may not be open.
     pub(super) guarded: HashSet<u32>,
     /// Whom their traffic took out, those on trial included.
@@ -48,10 +50,13 @@ impl<T: Clone> Book<T> {
         let order: Arc<[u32]> = Arc::default();
         let rules = Arc::new(Rules::new());
         let guarded = HashSet::new();
+        let (length, newest_first) = rules.limits.line();
+        let lines = Arc::new(Lines::new(length, newest_first));
         let nothing = Making {
             version: 0,
             layout: 0,
             rules: &rules,
+            lines: &lines,
             guarded: &guarded,
             index: None,
             total: None,
@@ -67,6 +72,7 @@ impl<T: Clone> Book<T> {
             total: None,
             snapshot: Arc::new(Snapshot::new(Chunks::new(), order, &nothing)),
             rules,
+            lines,
             guarded,
             ejected: HashSet::new(),
             watched: Watched::default(),
@@ -227,10 +233,23 @@ impl<T: Clone> Book<T> {
     }
 
     pub(super) fn set_rules(&mut self, rules: Rules) {
-        if *self.rules != rules {
-            self.rules = Arc::new(rules);
-            self.renew();
+        if *self.rules == rules {
+            return;
         }
+        let before = std::mem::replace(&mut self.rules, Arc::new(rules));
+        if before.limits != self.rules.limits {
+            let (length, newest_first) = self.rules.limits.line();
+            self.lines.set(length, newest_first);
+            self.all_members().for_each(|member| self.limit(member));
+        }
+        self.renew();
+    }
+
+    /// Lets a member know how many requests it takes at once. Those who wait are called when that
+    /// is published, as they may be on any change.
+    pub(super) fn limit(&self, member: &Member<T>) {
+        let max = self.rules.limits.of(member.settings.max_in_flight());
+        member.live.set_limit(max, &self.lines);
     }
 
     pub(super) fn renew(&mut self) {
@@ -243,6 +262,7 @@ impl<T: Clone> Book<T> {
                 version: before.version + 1,
                 layout: self.layout,
                 rules: &self.rules,
+                lines: &self.lines,
                 guarded: &self.guarded,
                 index: self.index.as_ref(),
                 total: self.total.as_ref(),

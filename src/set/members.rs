@@ -60,6 +60,9 @@ impl<T: Clone> Book<T> {
             draft.replaced.push(Replaced::Value { _old: old });
         }
         self.transition(slot, before);
+        if let Some(member) = self.members.get(slot as usize) {
+            self.limit(member);
+        }
         draft.changes.updated += 1;
         draft.touched.push(slot);
         Some(slot)
@@ -82,6 +85,7 @@ impl<T: Clone> Book<T> {
         };
         let live = Arc::clone(&member.live);
         let state = member.state();
+        self.limit(&member);
         if state.is_in_use() && self.rules.slow_start.is_some() {
             live.gate().set(Guard::Ramping {
                 since: since_epoch(at),

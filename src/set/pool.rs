@@ -257,7 +257,7 @@ impl<T: Clone> Pool<T> {
     /// `choose` is asked once, so nobody is passed over: no [slow start](super::SlowStart), and a
     /// backend on trial takes what it is chosen for. For those there is a
     /// [`Selector`](crate::picker::Selector). Where several tiers or zones get requests, it
-    /// sees one of them.
+    /// sees one of them. One that is [full](super::Limits) is not chosen again: there is none then.
     ///
     /// # Examples
     ///
@@ -292,7 +292,11 @@ impl<T: Clone> Pool<T> {
             }
             _ => None,
         };
-        let completion = Completion::begin(&member.live, trial, Some(now()), None);
+        let live = &member.live;
+        let completion = match live.max_in_flight() {
+            None => Completion::begin(live, trial, Some(now()), None),
+            Some(max) => Completion::begin_below(live, (max, false), trial, Some(now()), None)?,
+        };
         Some((member.value.clone(), completion))
     }
 
@@ -315,6 +319,8 @@ impl<T: Clone> Pool<T> {
             return;
         }
         self.shared.subscribers.tell(&snapshot);
+        // A limit may be another, or a backend.
+        snapshot.lines.call_all();
     }
 
     /// From now on `subscriber` is told of each snapshot; first of the present one, here.

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::SlowStart;
+use super::{Limits, SlowStart};
 use crate::InvalidSetting;
 
 /// How a pool decides who is eligible, given what is known of each backend.
@@ -37,10 +37,11 @@ pub struct Rules {
     pub(super) local_zone: Option<Arc<str>>,
     pub(super) callers: BTreeMap<Arc<str>, f64>,
     pub(super) slow_start: Option<SlowStart>,
+    pub(crate) limits: Limits,
 }
 
 impl Rules {
-    /// The defaults: panic below 50 %, overprovisioning 1.4, no zone, no slow start.
+    /// The defaults: panic below 50 %, overprovisioning 1.4, no zone, no slow start, no limits.
     pub fn new() -> Self {
         Self {
             panic: 0.5,
@@ -48,6 +49,7 @@ impl Rules {
             local_zone: None,
             callers: BTreeMap::new(),
             slow_start: None,
+            limits: Limits::new(),
         }
     }
 
@@ -155,6 +157,13 @@ impl Rules {
         }
         self.callers = callers;
         Ok(self)
+    }
+
+    /// Sets how many requests a backend takes at once, and how many wait. Default: as many as there
+    /// are.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// Lets new and returned backends start slowly. Default: they get their full share at once.

@@ -9,7 +9,7 @@ use super::member::{Member, ask_the_member};
 use super::status::PoolStatus;
 use super::tiers::portions;
 use super::{BackendSet, Rules};
-use crate::backend::{BackendInfo, Handle, Total};
+use crate::backend::{BackendInfo, Handle, Lines, Total};
 
 /// What a pool published: immutable, but for the live parts that it leads to.
 pub(crate) struct Snapshot<T> {
@@ -22,7 +22,8 @@ pub(crate) struct Snapshot<T> {
     /// Who can be picked. If nobody can, one list that is empty.
     pub(crate) lists: Box<[Arc<List<T>>]>,
     pub(super) status: PoolStatus,
-    pub(super) rules: Arc<Rules>,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) lines: Arc<Lines>,
 }
 
 /// What a snapshot is made of, but for the members.
@@ -30,6 +31,7 @@ pub(super) struct Making<'a> {
     pub(super) version: u64,
     pub(super) layout: u64,
     pub(super) rules: &'a Arc<Rules>,
+    pub(super) lines: &'a Arc<Lines>,
     pub(super) guarded: &'a HashSet<u32>,
     pub(super) index: Option<&'a Index>,
     pub(super) total: Option<&'a Total>,
@@ -67,6 +69,7 @@ impl<T> Snapshot<T> {
             order,
             status,
             rules: Arc::clone(making.rules),
+            lines: Arc::clone(making.lines),
         }
     }
 

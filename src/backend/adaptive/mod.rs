@@ -10,7 +10,6 @@ mod word;
 
 use std::time::Duration;
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "no pool has one yet"))]
 pub(crate) use self::state::Adaptive;
 use crate::InvalidSetting;
 

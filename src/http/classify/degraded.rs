@@ -51,6 +51,10 @@ impl<C: Classify> Classify for DegradedHeader<C> {
         self.classify.retry_after(headers)
     }
 
+    fn may_retry(&self, headers: &HeaderMap) -> bool {
+        self.classify.may_retry(headers)
+    }
+
     fn degraded(&self, head: &Response<()>) -> bool {
         says_degraded(head.headers(), &self.name) || self.classify.degraded(head)
     }

@@ -142,6 +142,12 @@ pub trait Classify: Clone {
         retry_after::of(headers)
     }
 
+    /// Returns whether another attempt may be made, after one that failed. Default: unless gRPC's
+    /// `grpc-retry-pushback-ms` says otherwise, by a number below 0, or by what is no number.
+    fn may_retry(&self, headers: &HeaderMap) -> bool {
+        retry_after::may_retry(headers)
+    }
+
     /// Returns whether the response says that its backend is degraded: it works, but others are to
     /// be preferred. Default: no.
     fn degraded(&self, head: &Response<()>) -> bool {

@@ -2,12 +2,20 @@ use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
 /// For how long a backend asks to be left alone.
 pub(super) fn of(headers: &HeaderMap) -> Option<Duration> {
     let seconds = |value| number(value).map(|count| Duration::from_secs(count.into()));
     let millis = |value| number(value).map(|count| Duration::from_millis(count.into()));
     let told = headers.get(RETRY_AFTER).and_then(seconds);
-    told.or_else(|| headers.get("grpc-retry-pushback-ms").and_then(millis))
+    told.or_else(|| headers.get(PUSHBACK).and_then(millis))
+}
+
+/// Whether another attempt may be made, as gRPC's proposal A6 has it.
+pub(super) fn may_retry(headers: &HeaderMap) -> bool {
+    let pushback = headers.get(PUSHBACK);
+    pushback.is_none_or(|value| number(value).is_some())
 }
 
 /// A number of digits only. One that is too large is as large as can be, which in seconds is 136
@@ -36,6 +44,22 @@ mod tests {
             Some(Duration::from_millis(120))
         );
         assert_eq!(told("retry-after", "0"), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_pushback_that_is_no_number_forbids_another_attempt() {
+        for (value, may) in [
+            ("0", true),
+            ("120", true),
+            ("-1", false),
+            ("", false),
+            ("x", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(PUSHBACK, HeaderValue::from_static(value));
+            assert_eq!(may_retry(&headers), may, "{value:?}");
+        }
+        assert!(may_retry(&HeaderMap::new()));
     }
 
     #[test]

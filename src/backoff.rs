@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::InvalidSetting;
 
-/// How long to leave a backend alone after its n-th failure in a row: doubling, with jitter.
+/// How long to wait after the n-th failure in a row: doubling, with jitter.
 ///
 /// ```text
 /// delay(n) = random between 1/2 and 1 of min(base × 2^(n-1), max)
@@ -11,7 +11,7 @@ use crate::InvalidSetting;
 /// # Examples
 ///
 /// ```
-/// use evenkeel::connect::Backoff;
+/// use evenkeel::Backoff;
 /// use std::time::Duration;
 ///
 /// let backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5))?;
@@ -42,7 +42,13 @@ impl Backoff {
         Ok(Self { base, max })
     }
 
-    pub(super) fn delay(self, failures: u32) -> Duration {
+    /// Between attempts at one request.
+    pub(crate) const PAUSES: Self = Self {
+        base: Duration::from_millis(25),
+        max: Duration::from_millis(250),
+    };
+
+    pub(crate) fn delay(self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
         let full = self.base.saturating_mul(1 << doublings).min(self.max);
         full.mul_f64(fastrand::f64().mul_add(0.5, 0.5))

@@ -1,0 +1,38 @@
+use crate::balance::Attempted;
+
+/// Is told of attempts; see [`RetryLayer::observer`](super::RetryLayer::observer).
+///
+/// A closure is told of each request when it has a response, or fails, or is dropped.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::balance::Attempted;
+/// use evenkeel::retry::RetryLayer;
+///
+/// let layer = RetryLayer::new(|_request: &u64| true).observer(|attempts: &[Attempted]| {
+///     if attempts.len() > 1 {
+///         for attempt in attempts {
+///             eprintln!("{attempt}");
+///         }
+///     }
+/// });
+/// # let _ = layer;
+/// ```
+pub trait ObserveAttempts: Send + Sync {
+    /// An attempt has ended, the `number`-th of its request from 0 on, in the order of their ends.
+    /// A success is one of its response's head. Default: nothing is done.
+    fn attempt(&self, number: usize, attempt: &Attempted) {
+        let _ = (number, attempt);
+    }
+
+    /// A request has its response, or has failed, or was dropped. The last attempt is how it ended;
+    /// there are none if no backend had it.
+    fn request(&self, attempts: &[Attempted]);
+}
+
+impl<F: Fn(&[Attempted]) + Send + Sync> ObserveAttempts for F {
+    fn request(&self, attempts: &[Attempted]) {
+        self(attempts);
+    }
+}

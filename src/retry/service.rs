@@ -1,0 +1,135 @@
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tower::BoxError;
+use tower_service::Service;
+
+use super::core::{Core, Settings};
+use super::{Repeat, RetryFuture};
+use crate::balance::{Attempt, Balance, Direct, Error, OnResponse, Route, Track};
+use crate::set::Pool;
+
+/// A [`Balance`] whose requests are retried and hedged on another backend, made by a
+/// [`RetryLayer`](super::RetryLayer).
+///
+/// Clones share everything; a clone costs one reference count.
+///
+/// # Cancel safety
+///
+/// A response future can be dropped at any point: its attempts are cancelled, and counted back. The
+/// budget's token is not given back.
+///
+/// # Errors
+///
+/// The last attempt's [`Error`], which [lists](Error::attempts) all attempts. A response that says
+/// that it failed and is not retried is the response.
+pub struct Retry<T, Req, R = Direct, K = OnResponse, P = fn(&Req) -> bool> {
+    core: Arc<Core<T, Req, R, K, P>>,
+}
+
+/// A [`Retry`] that takes [`Attempt`]s, from [`Retry::attempts`].
+pub struct RetryAttempts<T, Req, R = Direct, K = OnResponse, P = fn(&Req) -> bool> {
+    retry: Retry<T, Req, R, K, P>,
+}
+
+impl<T, Req, R, K, P> Retry<T, Req, R, K, P> {
+    pub(super) fn new(balance: Balance<T, Req, R, K>, repeat: P, settings: Settings) -> Self {
+        Self {
+            core: Arc::new(Core {
+                balance,
+                repeat,
+                settings,
+            }),
+        }
+    }
+
+    /// Returns the service of [`Attempt`]s: requests that may ask for a backend. That goes for the
+    /// first attempt; later ones go elsewhere, unless they may
+    /// [only](Attempt::only) go to that one.
+    pub fn attempts(self) -> RetryAttempts<T, Req, R, K, P> {
+        RetryAttempts { retry: self }
+    }
+
+    /// Returns the balance inside.
+    pub fn get_ref(&self) -> &Balance<T, Req, R, K> {
+        &self.core.balance
+    }
+
+    /// Returns the pool.
+    pub fn pool(&self) -> &Pool<T> {
+        self.core.balance.pool()
+    }
+}
+
+impl<T, Req, R, K, P> Service<Req> for Retry<T, Req, R, K, P>
+where
+    R: Route<T, Req> + Clone,
+    <R::Service as Service<Req>>::Error: Into<BoxError>,
+    K: Track<<R::Service as Service<Req>>::Response> + Clone,
+    P: Repeat<Req>,
+{
+    type Response = K::Response;
+    type Error = Error;
+    type Future = RetryFuture<T, Req, R, K, P>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    #[inline]
+    fn call(&mut self, request: Req) -> Self::Future {
+        RetryFuture::new(&self.core, Attempt::new(request))
+    }
+}
+
+impl<T, Req, R, K, P> Service<Attempt<Req>> for RetryAttempts<T, Req, R, K, P>
+where
+    R: Route<T, Req> + Clone,
+    <R::Service as Service<Req>>::Error: Into<BoxError>,
+    K: Track<<R::Service as Service<Req>>::Response> + Clone,
+    P: Repeat<Req>,
+{
+    type Response = K::Response;
+    type Error = Error;
+    type Future = RetryFuture<T, Req, R, K, P>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, attempt: Attempt<Req>) -> Self::Future {
+        RetryFuture::new(&self.retry.core, attempt)
+    }
+}
+
+impl<T, Req, R, K, P> Clone for Retry<T, Req, R, K, P> {
+    fn clone(&self) -> Self {
+        Self {
+            core: Arc::clone(&self.core),
+        }
+    }
+}
+
+impl<T, Req, R, K, P> Clone for RetryAttempts<T, Req, R, K, P> {
+    fn clone(&self) -> Self {
+        Self {
+            retry: self.retry.clone(),
+        }
+    }
+}
+
+impl<T, Req, R, K, P> fmt::Debug for Retry<T, Req, R, K, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retry")
+            .field("balance", &self.core.balance)
+            .field("settings", &self.core.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T, Req, R, K, P> fmt::Debug for RetryAttempts<T, Req, R, K, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RetryAttempts").field(&self.retry).finish()
+    }
+}

@@ -1,0 +1,3 @@
+//! Limits of single backends, and the queue for them.
+
+mod backends;
