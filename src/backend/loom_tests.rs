@@ -261,6 +261,8 @@ fn two_overloads_at_once_lower_a_limit_once_and_no_success_between_is_lost() {
             adaptive.sample(&settings, 1000, 9, Outcome::Success);
         }
         assert_eq!(adaptive.limit(), 8);
+    });
+}
 
 /// Room for so many, as a user of a line has it.
 struct Room {
