@@ -6,6 +6,7 @@ use tower::BoxError;
 
 use crate::backend::Failure;
 use crate::connect::ConnectError;
+use crate::limit::Overloaded;
 use crate::picker::{NAMED, NoBackend, and_more};
 
 /// Why a [`Balance`](super::Balance) did not answer a request.
@@ -58,6 +59,9 @@ pub enum Error {
         /// What it said.
         source: BoxError,
     },
+    /// A [limit](crate::limit) around the balance refused the request. It never left.
+    #[error(transparent)]
+    Overloaded(#[from] Overloaded),
 }
 
 /// A backend that was picked but did not get the request.
@@ -83,6 +87,11 @@ impl Error {
         matches!(self, Self::NoBackend(_))
     }
 
+    /// Returns whether a [limit](crate::limit) refused the request.
+    pub fn is_overloaded(&self) -> bool {
+        matches!(self, Self::Overloaded(_))
+    }
+
     /// Returns the backend that was given the request and failed.
     pub fn backend(&self) -> Option<&str> {
         match self {
@@ -105,7 +114,7 @@ impl Error {
     /// passed over failed: the request never left.
     pub fn failure(&self) -> Option<Failure> {
         match self {
-            Self::NoBackend(_) => None,
+            Self::NoBackend(_) | Self::Overloaded(_) => None,
             Self::Unavailable { passed_over, .. } => {
                 let failed = |passed: &PassedOver| matches!(passed.reason, Reason::Failed(_));
                 passed_over.iter().any(failed).then_some(Failure::Connect)
@@ -115,8 +124,12 @@ impl Error {
     }
 
     /// Returns when it makes sense to try again, where that is known: the soonest end of the
-    /// passed over backends' back-off.
+    /// passed over backends' back-off, or what the limit
+    /// [was told](crate::limit::LimitLayer::retry_after).
     pub fn retry_after(&self) -> Option<Duration> {
+        if let Self::Overloaded(overloaded) = self {
+            return Some(overloaded.retry_after());
+        }
         let failed = self
             .passed_over()
             .iter()

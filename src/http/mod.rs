@@ -40,6 +40,7 @@ mod address;
 mod body;
 mod classify;
 mod cookie;
+mod held;
 pub mod key;
 mod layer;
 mod responses;
@@ -53,6 +54,7 @@ pub(crate) use self::classify::says_degraded;
 pub use self::classify::{
     Classify, DegradedHeader, GrpcOutcomes, HttpOutcomes, TowerHttp, Verdict,
 };
+pub use self::held::{HeldBody, UntilBodyEnd};
 pub use self::layer::BalanceLayer;
 pub use self::responses::{
     HttpResponses, HttpResponsesFuture, HttpResponsesLayer, ResponseBody, error_of,
