@@ -23,6 +23,7 @@
 //! * [`set`]: the membership, and the trait that pickers read
 //! * [`picker`]: the algorithms, and the trait to write your own; by a key: [`picker::hash`]
 //! * [`balance`]: the service, its future, its errors
+//! * [`limit`]: so many requests in flight, and a queue before them
 //! * [`connect`]: a service for each address, made when it is needed
 //! * [`health`]: probes, and ejection by what the traffic shows
 //! * [`http`]: addresses, bodies, responses; keys of requests, sticky sessions
@@ -34,7 +35,7 @@
 //!
 //! * `http` (default): [`http`], and all of `tower`.
 //! * `sticky`: [`http::sticky`].
-//! * `tower`: [`balance`], [`connect`], [`discover`], probes in [`health`].
+//! * `tower`: [`balance`], [`connect`], [`discover`], [`limit`], probes in [`health`].
 //! * None: [`backend`], [`set`], [`picker`] and ejection, without tower, tokio and http.
 //!
 //! # Versions

@@ -76,9 +76,22 @@ impl Line {
         }
     }
 
-    /// Changes what holds for those who join from now on. Nobody in line is sent away.
+    /// Changes the bound for those who join from now on. Nobody in line is sent away.
+    pub(crate) fn set_bound(&self, bound: u32) {
+        self.lock().set_bound(bound);
+    }
+
+    /// Changes where those are put who join from now on.
+    pub(crate) fn set_newest_first(&self, newest_first: bool) {
+        self.lock().set_newest_first(newest_first);
+    }
+
+    /// Both at once.
+    #[allow(dead_code, reason = "for the limits of single backends")]
     pub(crate) fn set(&self, bound: u32, newest_first: bool) {
-        self.lock().set(bound, newest_first);
+        let mut order = self.lock();
+        order.set_bound(bound);
+        order.set_newest_first(newest_first);
     }
 
     /// Whether nobody is in line: one atomic load.
@@ -135,6 +148,7 @@ impl Line {
     }
 
     /// Calls all: it may be that what is room for them is not what it was.
+    #[allow(dead_code, reason = "for the limits of single backends")]
     pub(crate) fn call_all(&self) {
         if self.has_any() {
             self.wake(|order, wakers| while order.call(wakers) {});
@@ -191,7 +205,7 @@ impl Place {
     /// behind it is called. Never one before it, so that it ends.
     ///
     /// Followed by another look: there may be other room by now.
-    #[allow(dead_code, reason = "for rooms that are not alike")]
+    #[allow(dead_code, reason = "for the limits of single backends")]
     pub(crate) fn pass_on(&mut self) {
         let slot = self.slot;
         self.line.wake(|order, wakers| order.pass_on(slot, wakers));

@@ -35,5 +35,6 @@ pub use self::service::Balance;
 pub(crate) use self::service::short_ways_in;
 pub(crate) use self::shared::{Shared, share};
 pub use self::track::{Head, OnResponse, Track};
+pub(crate) use self::waits::Timer;
 #[cfg(feature = "http")]
 pub(crate) use self::waits::Waits;

@@ -70,20 +70,20 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
 }
 
 /// A time that starts when it is first asked for.
-pub(super) struct Timer {
+pub(crate) struct Timer {
     duration: Duration,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Timer {
-    pub(super) fn new(duration: Duration) -> Self {
+    pub(crate) fn new(duration: Duration) -> Self {
         Self {
             duration,
             sleep: None,
         }
     }
 
-    pub(super) fn is_up(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn is_up(&mut self, cx: &mut Context<'_>) -> bool {
         if self.duration.is_zero() {
             return true;
         }
@@ -98,7 +98,7 @@ impl Timer {
         sleep.as_mut().poll(cx).is_ready()
     }
 
-    pub(super) fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.sleep.as_ref().map_or(Duration::ZERO, |sleep| {
             let left = sleep.deadline().saturating_duration_since(Instant::now());
             self.duration.saturating_sub(left)

@@ -42,6 +42,7 @@ mod by_method;
 mod classify;
 mod cookie;
 mod deadline;
+mod held;
 pub mod key;
 mod layer;
 mod replay;
@@ -58,6 +59,7 @@ pub use self::classify::{
     Classify, DegradedHeader, GrpcOutcomes, HttpOutcomes, TowerHttp, Verdict,
 };
 pub use self::deadline::HttpDeadline;
+pub use self::held::{HeldBody, UntilBodyEnd};
 pub use self::layer::BalanceLayer;
 pub use self::replay::{CannotReplay, Replay, ReplayBody, ReplayLayer};
 pub use self::responses::{

@@ -18,6 +18,7 @@ use tower_service::Service;
 use super::OnBodyEnd;
 use crate::backend::Failure;
 use crate::balance::{Balance, Error, OnResponse};
+use crate::limit::Overloaded;
 use crate::picker::NoBackend;
 
 /// Turns a service's errors into HTTP responses, for use where none are allowed, such as axum.
@@ -26,11 +27,12 @@ use crate::picker::NoBackend;
 /// | --- | --- |
 /// | no backend, or none took the request in time | 503 Service Unavailable |
 /// | the backend that a request is bound to has left | 503 Service Unavailable |
+/// | a [limit](crate::limit) refused the request | 503 Service Unavailable |
 /// | a backend could not be reached, or failed | 502 Bad Gateway |
 /// | time ran out | 504 Gateway Timeout |
 /// | an error that is not of this crate, and not a time-out | 500 Internal Server Error |
 ///
-/// `Retry-After` is set when the backends' back-off tells when it makes sense
+/// `Retry-After` is set when the backends' back-off or the limit tells when it makes sense
 /// ([`Error::retry_after`]), and on any other 503 to what [`retry_after`](Self::retry_after) says,
 /// unless waiting does not help.
 ///
@@ -253,9 +255,11 @@ fn response_of<B>(error: BoxError, retry_after: Option<Duration>) -> Response<Re
         CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
-    let known = find(&*error).and_then(Error::retry_after);
+    let ours = find::<Error>(&*error);
+    let overloaded = find(&*error).map(Overloaded::retry_after);
+    let known = ours.and_then(Error::retry_after).or(overloaded);
     // One who has left does not come back by waiting.
-    let gone = matches!(find(&*error), Some(Error::NoBackend(NoBackend::Gone)));
+    let gone = matches!(ours, Some(Error::NoBackend(NoBackend::Gone)));
     let otherwise = retry_after.filter(|_| status == StatusCode::SERVICE_UNAVAILABLE && !gone);
     if let Some(after) = known.or(otherwise) {
         let begun = u64::from(after.subsec_nanos() > 0);
@@ -267,19 +271,20 @@ fn response_of<B>(error: BoxError, retry_after: Option<Duration>) -> Response<Re
 }
 
 fn status_of(error: &(dyn StdError + 'static)) -> StatusCode {
-    match find(error) {
+    match find::<Error>(error) {
         Some(error) => match error.failure() {
             None => StatusCode::SERVICE_UNAVAILABLE,
             Some(Failure::Timeout) => StatusCode::GATEWAY_TIMEOUT,
             Some(_) => StatusCode::BAD_GATEWAY,
         },
+        None if find::<Overloaded>(error).is_some() => StatusCode::SERVICE_UNAVAILABLE,
         None if Failure::of(error) == Failure::Timeout => StatusCode::GATEWAY_TIMEOUT,
         None => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
-/// This crate's error among the causes of another.
-fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
+/// An error of this crate among the causes of another.
+fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref() {

@@ -48,8 +48,11 @@ impl Order {
         }
     }
 
-    pub(super) fn set(&mut self, bound: u32, newest_first: bool) {
+    pub(super) fn set_bound(&mut self, bound: u32) {
         self.bound = bound;
+    }
+
+    pub(super) fn set_newest_first(&mut self, newest_first: bool) {
         self.newest_first = newest_first;
     }
 

@@ -1,0 +1,103 @@
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::Response;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use crate::limit::{Hold, LimitLayer, Permit};
+
+/// Holds the permit of a [limit](crate::limit) until the response body has ended, was dropped, or
+/// broke off.
+///
+/// A body that is empty, such as that of an upgrade (101), has ended at once.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::limit::LimitLayer;
+/// use http::{Request, Response};
+/// use tower::{BoxError, Layer, ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// let service = service_fn(|_request: Request<()>| async {
+///     Ok::<_, BoxError>(Response::new("a body".to_owned()))
+/// });
+/// let limit = LimitLayer::new(10)?.count_to_body_end();
+///
+/// let response = limit.layer(service).oneshot(Request::new(())).await?;
+/// assert_eq!(limit.in_flight(), 1);
+/// drop(response);
+/// assert_eq!(limit.in_flight(), 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UntilBodyEnd;
+
+impl<B: Body> Hold<Response<B>> for UntilBodyEnd {
+    type Response = Response<HeldBody<B>>;
+
+    fn hold(&self, response: Response<B>, permit: Permit) -> Self::Response {
+        response.map(|body| {
+            let permit = (!body.is_end_stream()).then_some(permit);
+            HeldBody { body, permit }
+        })
+    }
+}
+
+impl<H> LimitLayer<H> {
+    /// Counts each request as in flight until its response body has ended; see [`UntilBodyEnd`].
+    pub fn count_to_body_end(self) -> LimitLayer<UntilBodyEnd> {
+        self.hold(UntilBodyEnd)
+    }
+}
+
+pin_project! {
+    /// A response body that holds a permit until it ends.
+    ///
+    /// Size hint and end of stream are those of the body inside.
+    #[derive(Debug)]
+    pub struct HeldBody<B> {
+        #[pin]
+        body: B,
+        permit: Option<Permit>,
+    }
+}
+
+impl<B> HeldBody<B> {
+    /// Returns the body inside.
+    pub fn get_ref(&self) -> &B {
+        &self.body
+    }
+}
+
+impl<B: Body> Body for HeldBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let mut this = self.project();
+        let frame = ready!(this.body.as_mut().poll_frame(cx));
+        let ended = match &frame {
+            Some(Ok(frame)) => frame.is_trailers() || this.body.is_end_stream(),
+            Some(Err(_)) | None => true,
+        };
+        if ended {
+            *this.permit = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

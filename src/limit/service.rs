@@ -1,0 +1,75 @@
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tower_service::Service;
+
+use super::layer::Settings;
+use super::permit::Shared;
+use super::waiting::Waiting;
+use super::{Hold, Overloaded, ResponseFuture, UntilResponse};
+
+/// A service behind a [`LimitLayer`](super::LimitLayer).
+///
+/// It is ready when the inner service is. Where there is room, that is called at once. Otherwise
+/// the future waits for room, with the service that was ready, and a clone of that takes its place
+/// here. So whatever the inner service reserves in `poll_ready` stays reserved meanwhile; a
+/// [`Balance`](crate::Balance) reserves nothing.
+///
+/// # Errors
+///
+/// Those of the inner service, whose type has to take in an [`Overloaded`]: this crate's
+/// [`Error`](crate::Error) and `tower::BoxError` do.
+///
+/// # Examples
+///
+/// See [the module](super).
+#[derive(Clone, Debug)]
+pub struct Limit<S, H = UntilResponse> {
+    service: S,
+    shared: Arc<Shared>,
+    settings: Settings<H>,
+}
+
+impl<S, H> Limit<S, H> {
+    pub(super) fn new(service: S, shared: Arc<Shared>, settings: Settings<H>) -> Self {
+        Self {
+            service,
+            shared,
+            settings,
+        }
+    }
+
+    /// Returns the service inside.
+    pub fn get_ref(&self) -> &S {
+        &self.service
+    }
+}
+
+impl<S, H, Req> Service<Req> for Limit<S, H>
+where
+    S: Service<Req> + Clone,
+    S::Error: From<Overloaded>,
+    H: Hold<S::Response> + Clone,
+{
+    type Response = H::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, Req, H>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(cx)
+    }
+
+    #[inline]
+    fn call(&mut self, request: Req) -> Self::Future {
+        let hold = self.settings.hold.clone();
+        if let Some(permit) = self.shared.enter_at_once() {
+            return ResponseFuture::called(self.service.call(request), permit, hold);
+        }
+        let clone = self.service.clone();
+        let ready = std::mem::replace(&mut self.service, clone);
+        let shared = Arc::clone(&self.shared);
+        let waiting = Waiting::new(ready, request, shared, &self.settings);
+        ResponseFuture::waiting(waiting, hold)
+    }
+}
