@@ -39,6 +39,7 @@ async fn statuses_resets_and_other_pages_are_failures() {
     let bad_gateway = "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 2\r\n\r\n";
     let outcomes = outcomes([
         format!("{bad_gateway}no"),
+        format!("{}{}", HEAD.replace("200 OK", "500 Oops"), "b".repeat(3000)),
         format!("{bad_gateway}n"),
         String::new(),
         HEAD[..20].to_owned(),
