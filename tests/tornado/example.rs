@@ -69,7 +69,7 @@ pub(crate) fn run(args: &[&str]) -> Output {
 }
 
 /// Builds the example, once, where and how this test was built.
-fn binary() -> &'static Path {
+pub(crate) fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();

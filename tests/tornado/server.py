@@ -28,6 +28,13 @@ class Name(Named):
         self.write(NAME)
 
 
+class Page(Named):
+    """Sends 3 kB with their head in one piece."""
+
+    def get(self):
+        self.write(NAME * 3000)
+
+
 class Headers(Named):
     """Says what headers it was sent, and sends some that are for the connection only."""
 
@@ -76,6 +83,7 @@ def end_with_stdin():
 async def main():
     paths = [
         ("/", Name),
+        ("/page", Page),
         ("/headers", Headers),
         ("/held", Held),
         ("/release", Release),

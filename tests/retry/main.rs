@@ -1,0 +1,5 @@
+//! Requests that are sent again.
+
+#![cfg(feature = "tower")]
+
+mod storm;
