@@ -3,6 +3,9 @@
 #[doc = include_str!("../docs/design.md")]
 pub mod design {}
 
+#[doc = include_str!("../docs/high_availability.md")]
+pub mod high_availability {}
+
 #[doc = include_str!("../docs/hashing.md")]
 pub mod hashing {}
 

@@ -8,10 +8,10 @@ use evenkeel::picker::Algorithm;
 use evenkeel::picker::hash::{HashAlgorithm, Keyed};
 use evenkeel::{Backend, Picker};
 use hyper::Request;
-use hyper::body::Incoming;
 use lexopt::Arg::{Long, Short, Value};
 
 use crate::key::{self, KEYS, RequestKey};
+use crate::proxy::RequestBody;
 
 /// What the program is asked to do.
 pub(crate) enum Command {
@@ -23,7 +23,7 @@ pub(crate) enum Command {
 /// How to be a proxy.
 pub(crate) struct Options {
     pub(crate) listen: SocketAddr,
-    pub(crate) picker: Arc<dyn Picker<Request<Incoming>>>,
+    pub(crate) picker: Arc<dyn Picker<Request<RequestBody>>>,
     pub(crate) backends: Vec<Backend<Address>>,
 }
 
@@ -127,7 +127,7 @@ fn known(name: &str) -> Result<(), String> {
 fn picker(
     name: &str,
     key: Option<RequestKey>,
-) -> Result<Arc<dyn Picker<Request<Incoming>>>, String> {
+) -> Result<Arc<dyn Picker<Request<RequestBody>>>, String> {
     match (name.parse::<HashAlgorithm>(), name.parse::<Algorithm>()) {
         (Ok(algorithm), _) => {
             let key = key.unwrap_or_else(key::client_address);

@@ -4,9 +4,10 @@ use evenkeel::InvalidSetting;
 use evenkeel::http::key;
 use evenkeel::picker::hash::Key;
 use hyper::Request;
-use hyper::body::Incoming;
 
-pub(crate) type RequestKey = Box<dyn Key<Request<Incoming>>>;
+use crate::proxy::RequestBody;
+
+pub(crate) type RequestKey = Box<dyn Key<Request<RequestBody>>>;
 
 pub(crate) const KEYS: &str =
     "client-address, path, uri, host, header:NAME, cookie:NAME, query:NAME";
@@ -23,7 +24,7 @@ pub(crate) fn parse(text: &str) -> Result<RequestKey, String> {
 }
 
 fn one(text: &str) -> Result<RequestKey, String> {
-    fn boxed<K: Key<Request<Incoming>> + 'static>(
+    fn boxed<K: Key<Request<RequestBody>> + 'static>(
         key: Result<K, InvalidSetting>,
     ) -> Result<RequestKey, String> {
         match key {

@@ -7,7 +7,10 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use evenkeel::http::{BalanceLayer, HttpResponsesLayer, ResponseBody, TrackedBody, error_of};
+use evenkeel::http::{
+    BalanceLayer, HeldBody, HttpResponsesLayer, ReplayBody, ResponseBody, TrackedBody, error_of,
+    recommended,
+};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Bytes, Incoming};
@@ -19,7 +22,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tower::{BoxError, Service, ServiceBuilder};
+use tower::{BoxError, Layer, Service, ServiceBuilder};
 
 use crate::headers;
 
@@ -30,9 +33,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long requests that are running at ctrl-c may take to finish.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Puts the balance around a client, and makes errors responses. What went wrong is printed.
+/// A client's body, of which what has passed is kept, so that it can be sent again.
+pub(crate) type RequestBody = ReplayBody<Incoming>;
+
+/// Puts the recommended stack around a client, and makes errors responses. What went wrong is
+/// printed.
 pub(crate) fn service(
-    balance: BalanceLayer<Incoming>,
+    balance: BalanceLayer<RequestBody>,
 ) -> impl Service<Request<Incoming>, Response = Response<ProxyBody>, Error = Infallible, Future: Send>
 + Clone
 + Send
@@ -48,8 +55,7 @@ pub(crate) fn service(
         .map_response(print_error)
         .layer(HttpResponsesLayer::new())
         .map_response(from_backend)
-        .layer(balance)
-        .service(client)
+        .service(recommended(balance.layer(client)))
 }
 
 /// Serves connections until `stop`, then lets running requests finish.
@@ -97,10 +103,10 @@ where
 }
 
 fn from_backend(
-    response: Response<TrackedBody<Incoming>>,
+    response: Response<HeldBody<TrackedBody<Incoming>>>,
 ) -> Response<UnsyncBoxBody<Bytes, BoxError>> {
     headers::to_client(response).map(|body| {
-        let backend = body.backend().to_owned();
+        let backend = body.get_ref().backend().to_owned();
         let broke_off = move |error| {
             eprintln!(
                 "backend {backend} broke off its response: {}",

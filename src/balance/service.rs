@@ -6,7 +6,7 @@ use std::time::Duration;
 use tower::BoxError;
 use tower_service::Service;
 
-use super::waits::Waits;
+use super::waits::{NEVER, Waits};
 use super::{
     Attempt, Attempts, Direct, Error, OnResponse, ResponseFuture, Route, Shared, Track, share,
 };
@@ -172,6 +172,14 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.waits.set_attempt(timeout);
         self
+    }
+
+    #[cfg(feature = "http")]
+    pub(crate) fn attempt_timeout_if_none(self, timeout: Duration) -> Self {
+        match self.waits.attempt() {
+            NEVER => self.attempt_timeout(timeout),
+            _ => self,
+        }
     }
 
     /// Returns the service of [`Attempt`](super::Attempt)s: requests that may ask for a backend.

@@ -45,6 +45,7 @@ mod deadline;
 mod held;
 pub mod key;
 mod layer;
+mod recommended;
 mod replay;
 mod responses;
 #[cfg(feature = "sticky")]
@@ -61,6 +62,7 @@ pub use self::classify::{
 pub use self::deadline::HttpDeadline;
 pub use self::held::{HeldBody, UntilBodyEnd};
 pub use self::layer::BalanceLayer;
+pub use self::recommended::{Recommended, recommended};
 pub use self::replay::{CannotReplay, Replay, ReplayBody, ReplayLayer};
 pub use self::responses::{
     HttpResponses, HttpResponsesFuture, HttpResponsesLayer, ResponseBody, error_of,

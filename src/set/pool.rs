@@ -235,6 +235,12 @@ impl<T: Clone> Pool<T> {
         (*self.snapshot().rules).clone()
     }
 
+    /// Whether somebody watches its health.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_watched(&self) -> bool {
+        self.book().watched.is_on()
+    }
+
     /// Returns a clone of one member's value: its service, or its address.
     pub fn value(&self, id: &str) -> Option<T> {
         self.book().member(id).map(|member| member.value.clone())

@@ -1,0 +1,199 @@
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body::Body;
+use tower::{BoxError, ServiceBuilder};
+use tower_service::Service;
+
+use super::{
+    ByMethod, Classify, HttpResponses, OnBodyEnd, Replay, ReplayBody, ReplayLayer, UntilBodyEnd,
+};
+use crate::backend::Value;
+use crate::balance::{Balance, Error, Route};
+use crate::health::{Ejection, Health, Watching};
+use crate::limit::{Limit, LimitLayer};
+use crate::retry::{Retry, RetryLayer};
+use crate::set::Pool;
+
+/// Builds the recommended stack around a balance: what a proxy or a client needs so that a backend
+/// that fails, hangs, or is overloaded is not seen from outside.
+///
+/// ```text
+/// request ─> Replay ─> Limit ─> Retry ─> Balance ─> backend
+///              │         │        │         │
+///              │         │        │         └ attempt_timeout 5 s, unless it has one; ejection
+///              │         │        └ 3 attempts on other backends, budget 20 % + 10 a second, 30 s in all
+///              │         └ 1024 requests in flight to the ends of their bodies, a queue of 1024 for 1 s
+///              └ bodies up to 64 KiB can be sent again
+/// ```
+///
+/// That is [`ReplayLayer::new`], [`LimitLayer::new`]`(1024)` counted to the body's end,
+/// [`RetryLayer::new`]`(`[`ByMethod`]`)` with a [`total_time`](RetryLayer::total_time) of 30 s, and
+/// [`Balance::attempt_timeout`] of 5 s. The pool is watched by [`Ejection`] from the first request
+/// on, unless its health is [watched](Health) already: after 5 failures in a row a backend is left
+/// alone for 5 s, doubled each time; up to half of the pool. It suits pools from two backends on.
+/// What else is set on the balance and the pool stays: the picker, limits of single backends,
+/// probes, slow start.
+///
+/// For other numbers put the layers together yourself: the [guide](crate::guide::high_availability)
+/// has the code.
+///
+/// # Cost
+///
+/// For a request that goes well and has no body: no allocation, and about 150 ns beside the copy of
+/// the request that is kept for a retry.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::Pool;
+/// use evenkeel::http::{BalanceLayer, recommended};
+/// use http::{Request, Response};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// # use evenkeel::http::ReplayBody;
+/// # use http_body_util::Empty;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // Any HTTP client: hyper-util's, or this one, to which only the second address answers.
+/// let client = service_fn(|request: Request<ReplayBody<Empty<&'static [u8]>>>| async move {
+///     match request.uri().host() {
+///         Some("10.0.0.1") => Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)),
+///         _ => Ok(Response::new("hello".to_owned())),
+///     }
+/// });
+/// let pool = Pool::of_addresses(["10.0.0.1:80", "10.0.0.2:80"])?;
+/// let service = recommended(BalanceLayer::least_requests(pool).layer(client));
+///
+/// for _ in 0..10 {
+///     let request = Request::get("http://shop.example/cart").body(Empty::new())?;
+///     let response = service.clone().oneshot(request).await?;
+///     assert_eq!(response.into_body().get_ref().get_ref(), "hello");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub fn recommended<T, B, R, C>(
+    balance: Balance<T, Request<ReplayBody<B>>, R, OnBodyEnd<C>>,
+) -> Recommended<T, B, R, C>
+where
+    T: Value,
+{
+    let pool = balance.pool().clone();
+    let limit = LimitLayer::new(1024).expect("it is a valid limit");
+    let stack = ServiceBuilder::new()
+        .layer(ReplayLayer::new())
+        .layer(limit.count_to_body_end())
+        .layer(RetryLayer::new(ByMethod::new()).total_time(Duration::from_secs(30)))
+        .service(balance.attempt_timeout_if_none(Duration::from_secs(5)));
+    Recommended {
+        stack,
+        health: Arc::new(Watch {
+            pool,
+            watching: OnceLock::new(),
+        }),
+    }
+}
+
+/// The recommended stack around a balance, built by [`recommended`].
+///
+/// Clones share everything. When the last one is dropped, the pool is not watched any more.
+///
+/// # Cancel safety
+///
+/// A response future can be dropped at any point. Whatever was counted for it is counted back.
+///
+/// # Errors
+///
+/// Those of [`Error`]; [`into_http_responses`](Self::into_http_responses) makes them responses.
+pub struct Recommended<T, B, R, C> {
+    stack: Stack<T, B, R, C>,
+    health: Arc<Watch<T>>,
+}
+
+type Retrying<T, B, R, C> = Retry<T, Request<ReplayBody<B>>, R, OnBodyEnd<C>, ByMethod>;
+type Stack<T, B, R, C> = Replay<Limit<Retrying<T, B, R, C>, UntilBodyEnd>>;
+
+struct Watch<T> {
+    pool: Pool<T>,
+    /// None inside if somebody else watches it.
+    watching: OnceLock<Option<Watching>>,
+}
+
+impl<T: Value> Watch<T> {
+    #[cold]
+    fn begin(&self) {
+        // Without a runtime there is nobody to watch; the next request may come with one.
+        if tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
+        self.watching.get_or_init(|| {
+            let free = !self.pool.is_watched();
+            free.then(|| Health::new().ejection(ejection()).spawn(&self.pool))
+        });
+    }
+}
+
+/// For pools of two and more.
+fn ejection() -> Ejection {
+    let ejection = Ejection::new().base_time(Duration::from_secs(5));
+    let ejection = ejection.and_then(|ejection| ejection.max_ejected(0.5));
+    ejection.expect("these are valid settings")
+}
+
+impl<T, B, R, C> Recommended<T, B, R, C> {
+    /// Turns errors into HTTP responses; see [`HttpResponses`].
+    pub fn into_http_responses(self) -> HttpResponses<Self> {
+        HttpResponses::new(self)
+    }
+
+    /// Returns the pool.
+    pub fn pool(&self) -> &Pool<T> {
+        &self.health.pool
+    }
+}
+
+impl<T, B, R, C, RB> Service<Request<B>> for Recommended<T, B, R, C>
+where
+    T: Value,
+    B: Body,
+    R: Route<T, Request<ReplayBody<B>>> + Clone,
+    R::Service: Service<Request<ReplayBody<B>>, Response = Response<RB>>,
+    <R::Service as Service<Request<ReplayBody<B>>>>::Error: Into<BoxError>,
+    RB: Body<Error: 'static>,
+    C: Classify,
+{
+    type Response = <Stack<T, B, R, C> as Service<Request<B>>>::Response;
+    type Error = Error;
+    type Future = <Stack<T, B, R, C> as Service<Request<B>>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.stack.poll_ready(cx)
+    }
+
+    #[inline]
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if self.health.watching.get().is_none() {
+            self.health.begin();
+        }
+        self.stack.call(request)
+    }
+}
+
+impl<T, B, R, C> Clone for Recommended<T, B, R, C> {
+    fn clone(&self) -> Self {
+        Self {
+            stack: self.stack.clone(),
+            health: Arc::clone(&self.health),
+        }
+    }
+}
+
+impl<T, B, R, C> fmt::Debug for Recommended<T, B, R, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recommended").finish_non_exhaustive()
+    }
+}
