@@ -44,7 +44,7 @@ impl Adaptive {
     }
 
     #[cfg(test)]
-    pub(super) fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         State::of(self.0.load(Ordering::Relaxed))
     }
 

@@ -7,11 +7,11 @@
 /// │ limit 17 │ seen 14│ long 13│ short 13│ phase 5│ held │ busy │
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct State {
+pub(crate) struct State {
     /// In eighths of a request.
     pub(super) limit: u32,
     /// The samples of this round.
-    pub(super) seen: u32,
+    pub(crate) seen: u32,
     /// The latency without a queue.
     pub(super) long: Latency,
     /// The mean latency of this round.
@@ -123,11 +123,11 @@ impl Phase {
     }
 
     pub(super) fn is_draining(self) -> bool {
-        self.0 >= Self::DOUBTS && self.0 % 2 == 0
+        self.0 >= Self::DOUBTS && !self.is_measuring()
     }
 
     pub(super) fn is_measuring(self) -> bool {
-        self.0 >= Self::DOUBTS && self.0 % 2 == 1
+        self.0 >= Self::DOUBTS && self.0 & 1 != 0
     }
 
     #[inline]

@@ -75,3 +75,13 @@ fn one_round_adds_one_and_latency_means_nothing_up_to_its_limit() {
     );
     assert_eq!(adaptive.limit(), 18);
 }
+
+#[test]
+fn a_round_has_ten_samples_at_least() {
+    let settings = AdaptiveLimit::aimd().initial(3).expect("it is valid");
+    let adaptive = Adaptive::new(&settings);
+    take(&adaptive, &settings, 9, (0, 3, Outcome::Success));
+    assert_eq!(adaptive.limit(), 3);
+    take(&adaptive, &settings, 1, (0, 3, Outcome::Success));
+    assert_eq!(adaptive.limit(), 4);
+}

@@ -4,6 +4,7 @@ mod model;
 mod settings;
 mod word;
 
+use std::sync::Barrier;
 use std::thread;
 
 use proptest::prelude::*;
@@ -73,6 +74,44 @@ fn overloads_lower_a_limit_once_a_round_and_down_to_the_least() {
 }
 
 #[test]
+fn successes_that_were_in_flight_with_an_overload_do_not_raise_a_limit() {
+    for settings in LAWS {
+        let adaptive = Adaptive::new(&settings);
+        take(&adaptive, &settings, 1, (0, 20, Outcome::Rejected));
+        take(&adaptive, &settings, 20, (0, 20, Outcome::Success));
+        assert_eq!(adaptive.state().limit, 18 * ONE, "{settings:?}");
+        take(&adaptive, &settings, 36, (0, 18, Outcome::Success));
+        assert!(adaptive.state().limit > 18 * ONE, "{settings:?}");
+    }
+}
+
+#[test]
+fn the_longest_round_ends() {
+    for settings in LAWS {
+        let settings = settings.bounds(10_000, 10_000).expect("valid");
+        let settings = settings.backoff(0.5).expect("valid");
+        let adaptive = Adaptive::new(&settings);
+        take(&adaptive, &settings, 1, (0, 1 << 28, Outcome::Rejected));
+        for _ in 0..50_000 {
+            take(&adaptive, &settings, 1, (0, 1 << 28, Outcome::Success));
+            assert_eq!(adaptive.state().limit, 10_000 * ONE);
+        }
+        assert!(!adaptive.state().held, "{settings:?}");
+    }
+}
+
+#[test]
+fn any_number_in_flight_that_is_more_than_half_of_a_limit_is_enough() {
+    for settings in LAWS {
+        for in_flight in [1 << 28, u32::MAX] {
+            let adaptive = Adaptive::new(&settings);
+            take(&adaptive, &settings, 60, (0, in_flight, Outcome::Success));
+            assert!(adaptive.state().limit > 20 * ONE, "{settings:?}");
+        }
+    }
+}
+
+#[test]
 fn the_mildest_back_off_gets_to_the_least_too() {
     for settings in LAWS {
         let settings = settings.backoff(0.99).expect("it is valid");
@@ -107,11 +146,13 @@ fn samples_from_many_threads_keep_the_bounds_and_none_is_lost() {
     let adaptive = Adaptive::new(&settings);
     let other = AdaptiveLimit::gradient().bounds(5, 60).expect("valid");
     let mixed = Adaptive::new(&other);
+    let barrier = Barrier::new(4);
     thread::scope(|scope| {
         for seed in 0..4 {
-            let (adaptive, mixed) = (&adaptive, &mixed);
+            let (adaptive, mixed, barrier) = (&adaptive, &mixed, &barrier);
             scope.spawn(move || {
                 let mut random = fastrand::Rng::with_seed(seed);
+                barrier.wait();
                 for _ in 0..EACH {
                     adaptive.sample(&settings, 0, u32::MAX, Outcome::Success);
                     let outcome = [Outcome::Success, Outcome::Rejected][random.usize(..2)];
@@ -121,10 +162,13 @@ fn samples_from_many_threads_keep_the_bounds_and_none_is_lost() {
             });
         }
     });
-    // A limit of n after 20 + 21 + … + (n - 1) samples.
-    let mut left = 4 * EACH;
-    let expected = (20..).find(|round| left.checked_sub(*round).map(|rest| left = rest).is_none());
-    assert_eq!(Some(adaptive.limit()), expected);
+    // It is n after 20 + 21 + … + (n - 1) samples.
+    let (mut left, mut expected) = (4 * EACH, 20);
+    while left >= expected {
+        left -= expected;
+        expected += 1;
+    }
+    assert_eq!(adaptive.limit(), expected);
 }
 
 fn settings() -> impl Strategy<Value = AdaptiveLimit> {
