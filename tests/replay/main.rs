@@ -9,5 +9,6 @@ mod hints;
 mod layer;
 mod over_http;
 mod properties;
+mod released;
 mod setup;
 mod threads;

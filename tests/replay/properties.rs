@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use evenkeel::http::ReplayBody;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
 use crate::setup::{All, Script, Step, poll, read};
@@ -16,7 +16,7 @@ fn step() -> impl Strategy<Value = Step> {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
             (name, HeaderValue::from_str(value).unwrap())
         });
-        Step::Trailers(HeaderMap::from_iter(pairs))
+        Step::Trailers(pairs.collect())
     });
     let data = |length| prop::collection::vec(any::<u8>(), length);
     prop_oneof![

@@ -133,8 +133,10 @@ pub(crate) fn trailers(name: &'static str, value: &'static str) -> Step {
     Step::Trailers(HeaderMap::from_iter([pair]))
 }
 
+type Polled<B> = Poll<Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error>>>;
+
 /// One poll.
-pub(crate) fn poll<B>(body: &mut B) -> Poll<Option<Result<Frame<B::Data>, B::Error>>>
+pub(crate) fn poll<B>(body: &mut B) -> Polled<B>
 where
     B: Body + Unpin,
 {
