@@ -26,6 +26,11 @@
 //! # let _: Balance<_, http::Request<()>, _, _> = balance;
 //! ```
 //!
+//! # Bodies that are sent again
+//!
+//! A request is sent again as a clone, and most bodies are no `Clone`. [`ReplayLayer`] makes each a
+//! [`ReplayBody`], which is: it keeps what passes, up to a bound.
+//!
 //! # TLS
 //!
 //! An `https` address goes into the request's URI as it is, so a connector dials it and, by
@@ -63,7 +68,7 @@ pub use self::deadline::HttpDeadline;
 pub use self::held::{HeldBody, UntilBodyEnd};
 pub use self::layer::BalanceLayer;
 pub use self::recommended::{Recommended, recommended};
-pub use self::replay::{CannotReplay, Replay, ReplayBody, ReplayLayer};
+pub use self::replay::{CannotReplay, Released, Replay, ReplayBody, ReplayLayer};
 pub use self::responses::{
     HttpResponses, HttpResponsesFuture, HttpResponsesLayer, ResponseBody, error_of,
 };

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tower::BoxError;
 
-use super::DEFAULT_MAX_BYTES;
 use super::recording::Recording;
 use super::slot::{Slot, Start};
+use super::{DEFAULT_MAX_BYTES, Released};
 
 /// A request body that can be sent again.
 ///
@@ -113,6 +113,41 @@ impl<B> ReplayBody<B> {
             Kind::Empty => true,
             Kind::Reader(reader) => reader.slot.can_start(),
         }
+    }
+
+    /// Waits until no copy is being sent that has not come to the body's end, and yields what
+    /// [`can_replay`](Self::can_replay) says then.
+    ///
+    /// A failed request can hold its body a moment longer than the caller has its error: over
+    /// HTTP/2, hyper sends it from another task. So wait before sending again, but not for long: a
+    /// server that has answered early may still be sent the rest.
+    ///
+    /// A copy that is dropped, or one that comes to the end, ends the wait; so who waits on a copy
+    /// that it is reading itself waits for ever.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel::http::ReplayBody;
+    /// use http_body_util::{BodyExt, Full};
+    /// use std::time::Duration;
+    /// use tokio::time::timeout;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let first = ReplayBody::new(Full::new("text".as_bytes()));
+    /// let kept = first.clone();
+    /// tokio::spawn(first.collect());
+    ///
+    /// let wait = timeout(Duration::from_millis(100), kept.released());
+    /// assert_eq!(wait.await, Ok(true));
+    /// # }
+    /// ```
+    pub fn released(&self) -> Released<B> {
+        Released::new(match &self.kind {
+            Kind::Empty => None,
+            Kind::Reader(reader) => Some(Arc::clone(&reader.slot)),
+        })
     }
 }
 

@@ -22,7 +22,7 @@
 //! ```
 //!
 //! A copy that takes the body yields what was read before, and then reads on. That is a lock when
-//! it starts and one when it is dropped, and none in between.
+//! it starts and one when it is dropped or has come to the end, and none in between.
 //!
 //! What has passed is let go as soon as it is known not to fit, or when no other copy is left to
 //! send it: from then on the body just passes, once.
@@ -31,11 +31,13 @@ mod body;
 mod error;
 mod layer;
 mod recording;
+mod released;
 mod slot;
 
 pub use self::body::ReplayBody;
 pub use self::error::CannotReplay;
 pub use self::layer::{Replay, ReplayLayer};
+pub use self::released::Released;
 
 /// How much is kept of a body by default, in bytes.
 const DEFAULT_MAX_BYTES: usize = 64 * 1024;

@@ -1,4 +1,5 @@
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use http_body::{Body, SizeHint};
 
@@ -15,7 +16,8 @@ pub(super) struct Slot<B> {
 
 enum State<B> {
     Here(Recording<B>),
-    Taken,
+    /// With who waits until it is not.
+    Taken(Vec<Waker>),
     Lost(CannotReplay),
 }
 
@@ -42,33 +44,57 @@ impl<B> Slot<B> {
             return Ok(Start::Whole);
         }
         let mut state = self.lock();
-        match std::mem::replace(&mut *state, State::Taken) {
-            State::Here(recording) => Ok(Start::Recording(recording)),
+        let before = std::mem::replace(&mut *state, State::Taken(Vec::new()));
+        let (unchanged, found) = match before {
+            State::Here(recording) => return Ok(Start::Recording(recording)),
             // It can have become whole since.
-            State::Taken if self.whole().is_some() => Ok(Start::Whole),
-            State::Taken => Err(CannotReplay::InUse),
-            State::Lost(why) => {
-                *state = State::Lost(why);
-                Err(why)
-            }
-        }
+            taken @ State::Taken(_) if self.whole().is_some() => (taken, Ok(Start::Whole)),
+            taken @ State::Taken(_) => (taken, Err(CannotReplay::InUse)),
+            State::Lost(why) => (State::Lost(why), Err(why)),
+        };
+        *state = unchanged;
+        found
     }
 
     /// Gives back what was taken, which may be lost.
     pub(super) fn put_back(&self, mut recording: Recording<B>) {
         recording.rewind();
-        let mut state = self.lock();
         // A body that is lost is dropped as the argument it is: after the lock.
-        *state = match recording.lost() {
+        let state = match recording.lost() {
             Some(why) => State::Lost(why),
             None => State::Here(recording),
         };
+        let before = std::mem::replace(&mut *self.lock(), state);
+        if let State::Taken(waiting) = before {
+            waiting.into_iter().for_each(Waker::wake);
+        }
     }
 
     /// Publishes the frames of the body, of which all were read and kept.
     pub(super) fn publish(&self, frames: Vec<Kept>) {
         // Only who has taken the body comes here, and it is not given back then.
         let _ = self.whole.set(frames);
+        // Who waits looks at what is whole under the lock, so nobody comes after this.
+        let waiting = match &mut *self.lock() {
+            State::Taken(waiting) => std::mem::take(waiting),
+            State::Here(_) | State::Lost(_) => Vec::new(),
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits until it is not taken, and returns whether [`start`](Self::start) would succeed.
+    pub(super) fn poll_released(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        match &mut *self.lock() {
+            State::Here(_) => Poll::Ready(true),
+            State::Taken(_) if self.whole().is_some() => Poll::Ready(true),
+            State::Taken(waiting) => {
+                if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                    waiting.push(cx.waker().clone());
+                }
+                Poll::Pending
+            }
+            State::Lost(_) => Poll::Ready(false),
+        }
     }
 
     /// Returns the frames of the body, if all were read and kept.
@@ -83,7 +109,7 @@ impl<B> Slot<B> {
         }
         match &*self.lock() {
             State::Here(_) => true,
-            State::Taken => self.whole().is_some(),
+            State::Taken(_) => self.whole().is_some(),
             State::Lost(_) => false,
         }
     }

@@ -1,0 +1,14 @@
+//! Bodies that are sent again: what a copy yields, when it can, what is kept, and over real
+//! connections.
+
+#![cfg(feature = "http")]
+
+mod bounds;
+mod copies;
+mod hints;
+mod layer;
+mod over_http;
+mod properties;
+mod released;
+mod setup;
+mod threads;
