@@ -27,6 +27,7 @@
 //! * [`health`]: probes, and ejection by what the traffic shows
 //! * [`http`]: addresses, bodies, responses; keys of requests, sticky sessions
 //! * [`discover`]: where members come from
+//! * [`retry`]: the bound on what is sent again
 //! * [`guide`]: when backends fail; hashing and affinity; coming from `tower::balance`; how it is
 //!   built
 //!
@@ -34,7 +35,7 @@
 //!
 //! * `http` (default): [`http`], and all of `tower`.
 //! * `sticky`: [`http::sticky`].
-//! * `tower`: [`balance`], [`connect`], [`discover`], probes in [`health`].
+//! * `tower`: [`balance`], [`connect`], [`discover`], [`retry`], probes in [`health`].
 //! * None: [`backend`], [`set`], [`picker`] and ejection, without tower, tokio and http.
 //!
 //! # Versions
@@ -57,6 +58,12 @@ pub mod http;
 mod invalid;
 pub mod picker;
 mod random;
+#[cfg(feature = "tower")]
+pub mod retry;
+// The part of it that needs no tower, since interleavings are run without features.
+#[cfg(all(test, evenkeel_loom))]
+#[path = "retry/budget/loom_tests.rs"]
+mod retry_loom_tests;
 pub mod set;
 mod sync;
 mod time;

@@ -1,0 +1,8 @@
+//! How much may be sent again: the bound on retries and hedges.
+//!
+//! [`Budget`] is shared by all that send a request a second time. It lets a share of the requests
+//! be sent again, and no more, so that a backend that fails is not buried under retries.
+
+mod budget;
+
+pub use self::budget::Budget;
