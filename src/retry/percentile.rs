@@ -46,7 +46,7 @@ pub(crate) struct Percentile {
     /// that they are enough sees them in their buckets.
     first: AtomicU32,
     minimum: u32,
-    percentile: f64,
+    quantile: f64,
     buckets: [AtomicU32; BUCKETS],
 }
 
@@ -59,7 +59,7 @@ impl Percentile {
             next: AtomicU64::new(0),
             first: AtomicU32::new(0),
             minimum: (5.0 / (1.0 - percentile)).round().max(100.0) as u32,
-            percentile,
+            quantile: percentile,
             buckets: std::array::from_fn(|_| AtomicU32::new(0)),
         }
     }
@@ -102,7 +102,7 @@ impl Percentile {
         if total < self.minimum.into() {
             return;
         }
-        let mut above = total - (self.percentile * total as f64).ceil() as u64;
+        let mut above = total - (self.quantile * total as f64).ceil() as u64;
         let mut at = BUCKETS - 1;
         // From the top, the first bucket that is not wholly above the rank.
         while at > 0 && u64::from(counts[at]) <= above {
@@ -126,7 +126,7 @@ impl Percentile {
             if bucket.load(Ordering::Relaxed) == 0 {
                 continue;
             }
-            let half = |count: u32| Some(count / 2 + (count % 2 + over) / 2);
+            let half = |count| Some(u32::midpoint(count, over));
             let halved = bucket.fetch_update(Ordering::Relaxed, Ordering::Relaxed, half);
             let (Ok(count) | Err(count)) = halved;
             over = (count % 2 + over) % 2;

@@ -35,9 +35,8 @@ use crate::time::now;
 /// * *of time*, the floor: so many a second, for those who send too few requests for a share of
 ///   them to be of use. A window of them is there at the start.
 ///
-/// Requests' tokens are spent first. The oldest of them would expire next, so while retries are
-/// fewer than the share allows, spending them costs nothing later, and the whole floor is still
-/// there when traffic ends. The other way round, the floor would be used up by then.
+/// Requests' tokens are spent first: the oldest of them expire next, and with them traffic pays for
+/// its own retries. The floor keeps its reserve for when requests are too few to do so.
 ///
 /// A withdrawal takes a piece of one of two lines, of what was deposited or of time, that nobody
 /// else has, by a single compare-and-swap. So for any interleaving, over the life of a budget:
@@ -54,9 +53,9 @@ use crate::time::now;
 /// floor's interval is kept in sixteenths of a nanosecond, rounded up. At most a billion tokens of
 /// requests are kept.
 ///
-/// No call locks, waits or allocates. A clock that jumps ahead expires what there is; one that is
-/// behind another thread's (or goes back) counts as that one for requests' tokens, and gives no floor until it has
-/// caught up.
+/// No call locks, waits or allocates. A clock that jumps ahead expires what there is. One that is
+/// behind another thread's gets what that thread has left: time is what the furthest clock says for
+/// requests' tokens, and gives no floor a second time.
 ///
 /// # Examples
 ///
@@ -82,7 +81,6 @@ use crate::time::now;
 pub struct Budget(Arc<Inner>);
 
 struct Inner {
-    /// Cache lines that change come first, what does not change is after them.
     tokens: Tokens,
     floor: Floor,
     start: Instant,
