@@ -268,6 +268,7 @@ fn sampled_at_once(outcome: Outcome) -> Arc<Adaptive> {
         thread.join().unwrap();
     }
     adaptive
+}
 
 /// Room for so many, as a user of a line has it.
 struct Room {

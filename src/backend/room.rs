@@ -84,6 +84,7 @@ impl Room {
             }
             MaxInFlight::Adaptive(settings) => {
                 let adaptive = self.adaptive.get_or_init(|| Adaptive::new(&settings));
+                adaptive.bound(&settings);
                 self.settings.store(Some(settings));
                 adaptive.limit()
             }

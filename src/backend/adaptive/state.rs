@@ -11,7 +11,6 @@ use crate::sync::{AtomicU64, Ordering};
 #[derive(Debug)]
 pub(crate) struct Adaptive(AtomicU64);
 
-#[cfg_attr(not(test), expect(dead_code, reason = "no pool has one yet"))]
 impl Adaptive {
     pub(crate) fn new(settings: &AdaptiveLimit) -> Self {
         Self(AtomicU64::new(State::new(settings).word()))
