@@ -30,7 +30,7 @@ async fn who_waits_too_long_is_told_for_how_long() {
     let error = overloaded(&error);
     assert_eq!(error.waited(), Duration::from_secs(1));
     assert_eq!(error.retry_after(), Duration::from_secs(7));
-    assert_eq!((error.max_in_flight(), error.queued()), (2, 0));
+    assert_eq!((error.max_in_flight(), error.queued()), (Some(2), 0));
     assert_eq!((layer.in_flight(), layer.queued()), (2, 0));
     assert_eq!(works.order(), [0, 1]);
 }
