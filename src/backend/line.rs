@@ -155,6 +155,18 @@ impl Line {
         }
     }
 
+    /// The same as [`call`](Self::call), for who has given room back by a step of `SeqCst` just
+    /// before: that step and this load are in the one order of such operations, in which the fence
+    /// of who joins is, too, so that no fence is needed here. (A model knows no such order.)
+    #[inline]
+    pub(crate) fn call_after_step(&self, room: impl FnOnce() -> u32) {
+        #[cfg(evenkeel_loom)]
+        fence(Ordering::SeqCst);
+        if self.length.load(Ordering::SeqCst) != 0 {
+            self.call(room);
+        }
+    }
+
     /// Whether there is anybody in line, read after all that was done before.
     #[inline]
     fn has_any(&self) -> bool {

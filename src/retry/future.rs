@@ -419,6 +419,20 @@ where
             if let Some(future) = this.attempt.as_mut().as_pin_mut()
                 && let Poll::Ready(result) = future.poll_keeping(cx, |of| Arc::clone(of.live()))
             {
+                let is_usual = this.rare.is_none() && !this.core.settings.looks_at_successes();
+                let result = match result {
+                    // Nobody has to know of it.
+                    Ok((response, _))
+                        if is_usual
+                            && this
+                                .core
+                                .is_good::<<R::Service as Service<Req>>::Response>(&response) =>
+                    {
+                        *this.done = true;
+                        return Poll::Ready(Ok(response));
+                    }
+                    result => result,
+                };
                 this.attempt.set(None);
                 let began = *this.began;
                 if let Some(answer) = self.as_mut().ended(result, began) {
