@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, Frame};
 use tower::BoxError;
 
 use super::CannotReplay;
@@ -120,11 +120,6 @@ impl<B: Body> Recording<B> {
 
     pub(super) fn is_end_stream(&self) -> bool {
         self.again.is_empty() && self.body.is_end_stream()
-    }
-
-    /// Returns what the body says of its size, if nothing from before comes first.
-    pub(super) fn size_hint(&self) -> Option<SizeHint> {
-        self.again.is_empty().then(|| self.body.size_hint())
     }
 }
 
