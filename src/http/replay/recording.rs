@@ -1,6 +1,5 @@
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -18,10 +17,9 @@ const SMALL: usize = 256;
 const MANY: usize = 16;
 
 /// A frame that has passed.
-#[derive(Clone)]
 pub(super) enum Kept {
     Data(Bytes),
-    Trailers(Arc<HeaderMap>),
+    Trailers(Box<HeaderMap>),
 }
 
 impl Kept {
@@ -112,7 +110,7 @@ impl<B: Body> Recording<B> {
                 self.tail.extend_from_slice(data);
             }
             (Some(data), _) => self.push(Kept::Data(data.clone())),
-            (_, Some(trailers)) => self.push(Kept::Trailers(Arc::new(trailers.clone()))),
+            (_, Some(trailers)) => self.push(Kept::Trailers(Box::new(trailers.clone()))),
             (None, None) => {}
         }
         true
