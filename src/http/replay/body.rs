@@ -285,11 +285,6 @@ impl<B: Body> Reader<B> {
         if self.is_end_stream() {
             return SizeHint::with_exact(0);
         }
-        if let At::Recording(recording) = &self.at
-            && let Some(hint) = recording.size_hint()
-        {
-            return hint;
-        }
         less(self.slot.size_hint(), self.passed)
     }
 }

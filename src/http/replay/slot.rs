@@ -9,7 +9,7 @@ use super::recording::{Kept, Recording};
 /// What all copies of a body share.
 pub(super) struct Slot<B> {
     state: Mutex<State<B>>,
-    /// Apart from the state, so that copies read it without a lock.
+    /// Apart from the state, so that copies read it without a lock; the state stays taken then.
     whole: OnceLock<Vec<Kept>>,
     size_hint: SizeHint,
 }
@@ -40,14 +40,10 @@ impl<B: Body> Slot<B> {
 impl<B> Slot<B> {
     /// Takes what there is to send.
     pub(super) fn start(&self) -> Result<Start<B>, CannotReplay> {
-        if self.whole().is_some() {
-            return Ok(Start::Whole);
-        }
         let mut state = self.lock();
         let before = std::mem::replace(&mut *state, State::Taken(Vec::new()));
         let (unchanged, found) = match before {
             State::Here(recording) => return Ok(Start::Recording(recording)),
-            // It can have become whole since.
             taken @ State::Taken(_) if self.whole().is_some() => (taken, Ok(Start::Whole)),
             taken @ State::Taken(_) => (taken, Err(CannotReplay::InUse)),
             State::Lost(why) => (State::Lost(why), Err(why)),
@@ -104,9 +100,6 @@ impl<B> Slot<B> {
 
     /// Whether [`start`](Self::start) would succeed.
     pub(super) fn can_start(&self) -> bool {
-        if self.whole().is_some() {
-            return true;
-        }
         match &*self.lock() {
             State::Here(_) => true,
             State::Taken(_) => self.whole().is_some(),
