@@ -13,8 +13,9 @@ use crate::retry::Repeat;
 /// [idempotent](Idempotent).
 ///
 /// Idempotent methods are GET, HEAD, OPTIONS, TRACE, PUT and DELETE (RFC 9110, 9.2.2). Others, such
-/// as POST, are sent again only if they never left. A body is sent again if it was [recorded to its
-/// end](ReplayBody), or was not begun.
+/// as POST, are sent again only if they never left. A body is sent again if all that was read of it
+/// is [kept](ReplayBody::can_replay), and beside itself, for a hedge, if it is
+/// [whole](ReplayBody::is_whole).
 ///
 /// A request's [deadline](super::HttpDeadline) is heeded and passed on with each attempt. gRPC
 /// requests tell in `grpc-previous-rpc-attempts` that they were sent before.
@@ -84,6 +85,10 @@ impl<B: Body> Repeat<Request<ReplayBody<B>>> for ByMethod {
 
     fn can_send(&self, copy: &Request<ReplayBody<B>>) -> bool {
         copy.body().can_replay()
+    }
+
+    fn can_send_beside(&self, copy: &Request<ReplayBody<B>>) -> bool {
+        copy.body().is_whole()
     }
 
     #[inline]

@@ -251,7 +251,7 @@ where
             return false;
         };
         let now = now();
-        let can_send = |copy| core.repeat.can_send(copy);
+        let can_send = |copy| core.repeat.can_send_beside(copy);
         let wanted = core.balance.members() > 1 && self.kept.as_ref().is_some_and(can_send);
         if !wanted || !core.settings.budget.withdraw_at(now) {
             return false;

@@ -27,11 +27,17 @@ pub trait Repeat<Req> {
     /// Returns whether to send it twice does no more than to send it once.
     fn is_safe(&self, request: &Req) -> bool;
 
-    /// Returns whether a copy is complete by now: a body that was sent in part may be lost. Default:
-    /// it is.
+    /// Returns whether a copy can be sent when the attempt before has failed: a body that was sent
+    /// in part may be lost. Default: it can.
     fn can_send(&self, copy: &Req) -> bool {
         let _ = copy;
         true
+    }
+
+    /// Returns whether a copy can be sent while another is still being sent, for a hedge. Default:
+    /// as [`can_send`](Self::can_send) says.
+    fn can_send_beside(&self, copy: &Req) -> bool {
+        self.can_send(copy)
     }
 
     /// Returns the deadline that the request carries. Default: none.

@@ -3,9 +3,10 @@
 use std::error::Error as StdError;
 use std::io;
 
-use ::http::Response;
+use ::http::{HeaderName, Response};
 use evenkeel::backend::{Failure, Outcome};
-use evenkeel::http::{Classify, GrpcOutcomes, HttpOutcomes, TowerHttp, Verdict};
+use evenkeel::http::{CannotReplay, Classify, GrpcOutcomes, HttpOutcomes, TowerHttp, Verdict};
+use tower::BoxError;
 use tower_http::classify::ServerErrorsAsFailures;
 
 use crate::setup::{Setup, TIMEOUT};
@@ -65,6 +66,33 @@ async fn an_error_that_is_the_callers_own_is_not_held_against_the_backend() {
     assert_eq!(error.failure(), Some(Failure::Connect));
     let source = error.source().expect("what the service said");
     assert!(source.is::<UploadBroke>());
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the client failed")]
+struct Client(#[source] BoxError);
+
+#[tokio::test]
+async fn a_body_that_cannot_be_sent_again_is_not_held_against_the_backend() {
+    async fn check(classify: impl Classify) {
+        for cause in [CannotReplay::NotKept, CannotReplay::Failed] {
+            let setup = Setup::new(classify.clone());
+            setup.error(cause).await;
+            let error = setup.error(Client(Client(cause.into()).into())).await;
+            assert_eq!(setup.ended(), [Outcome::Cancelled; 2]);
+            assert_eq!(error.backend(), Some("a"), "it is named all the same");
+        }
+        // Any other cause is.
+        let setup = Setup::new(classify);
+        setup.error(Client(Client(refused().into()).into())).await;
+        assert_eq!(setup.ended(), [Outcome::Failure(Failure::Connect)]);
+    }
+    check(HttpOutcomes::new()).await;
+    check(GrpcOutcomes::new()).await;
+    check(TowerHttp::new(ServerErrorsAsFailures::new())).await;
+    let degraded = HeaderName::from_static("degraded");
+    check(HttpOutcomes::new().degraded_header(degraded)).await;
+    check(|head: &Response<()>| HttpOutcomes::new().head(head)).await;
 }
 
 #[tokio::test]

@@ -33,8 +33,10 @@ fn over_the_bound_all_is_let_go_and_the_body_goes_on_once() {
     let mut second = first.clone();
     next(&mut first);
     assert!(!bytes.is_unique(), "kept");
+    assert!(second.can_replay(), "all is kept so far");
     next(&mut first);
     assert!(bytes.is_unique(), "let go");
+    assert!(!second.can_replay(), "known at once");
     assert_eq!(next(&mut first), "0");
     assert!(matches!(poll(&mut first), Poll::Ready(None)));
     assert_eq!(Arc::strong_count(&alive), 1, "the body was let go");
@@ -64,8 +66,10 @@ fn what_is_known_not_to_fit_is_not_kept_from_the_start() {
     let script = Script::new([step, data("56789")]).sized(true);
     let mut first = ReplayBody::with_max_bytes(script, 8);
     let second = first.clone();
+    assert!(second.can_replay(), "nothing was read");
     next(&mut first);
     assert!(bytes.is_unique());
+    assert!(!second.can_replay());
     drop(first);
     assert!(!second.can_replay());
 }

@@ -9,6 +9,7 @@ mod hints;
 mod layer;
 mod over_http;
 mod properties;
-mod released;
+mod servers;
 mod setup;
 mod threads;
+mod waiting;

@@ -133,14 +133,30 @@ pub(crate) fn trailers(name: &'static str, value: &'static str) -> Step {
     Step::Trailers(HeaderMap::from_iter([pair]))
 }
 
-type Polled<B> = Poll<Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error>>>;
+/// So many frames of so many bytes, all different.
+pub(crate) fn frames(count: usize, bytes: usize) -> impl Iterator<Item = Step> {
+    (0..count).map(move |frame| {
+        let byte = |at| ((frame * bytes + at) % 251) as u8;
+        Step::Data((0..bytes).map(byte).collect())
+    })
+}
+
+pub(crate) type Polled<B> = Poll<Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error>>>;
 
 /// One poll.
 pub(crate) fn poll<B>(body: &mut B) -> Polled<B>
 where
     B: Body + Unpin,
 {
-    Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()))
+    poll_with(body, Waker::noop())
+}
+
+/// One poll, by a task.
+pub(crate) fn poll_with<B>(body: &mut B, waker: &Waker) -> Polled<B>
+where
+    B: Body + Unpin,
+{
+    Pin::new(body).poll_frame(&mut Context::from_waker(waker))
 }
 
 /// The next frame, of which there must be one that is ready, as text.
@@ -165,7 +181,7 @@ where
     }
 }
 
-fn text(frame: &Frame<Bytes>) -> String {
+pub(crate) fn text(frame: &Frame<Bytes>) -> String {
     match frame.data_ref() {
         Some(data) => String::from_utf8_lossy(data).into_owned(),
         None => format!("{:?}", frame.trailers_ref()),

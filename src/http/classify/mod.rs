@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::header::HeaderName;
 use http::{HeaderMap, Response};
 
+use super::CannotReplay;
 use crate::backend::{Failure, Outcome};
 
 mod degraded;
@@ -128,8 +129,12 @@ pub trait Classify: Clone {
     }
 
     /// Says what an error of the backend's service means. Default: a failure of the kind that
-    /// [`Failure::of`] finds.
+    /// [`Failure::of`] finds; or [`Cancelled`](Outcome::Cancelled) if it, or a cause of it, is
+    /// [`CannotReplay`]: the request's own body is to blame.
     fn error(&self, error: &(dyn StdError + 'static)) -> Outcome {
+        if CannotReplay::is_cause_of(error) {
+            return Outcome::Cancelled;
+        }
         Outcome::Failure(Failure::of(error))
     }
 

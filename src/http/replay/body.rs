@@ -7,16 +7,22 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tower::BoxError;
 
+use super::DEFAULT_MAX_BYTES;
 use super::recording::Recording;
 use super::slot::{Slot, Start};
-use super::{DEFAULT_MAX_BYTES, Released};
+use super::waiting::Ticket;
 
 /// A request body that can be sent again.
 ///
 /// A clone is another copy of the whole body, however much of this one was read. Copies are for
-/// one after the other: the next can start when the one before is dropped, and all that it has read
-/// was kept. Once one has been read to its end and was kept, the others can be sent at the same
-/// time as well. [`can_replay`](Self::can_replay) tells.
+/// one after the other: the next waits until the one before is dropped, and begins with what that
+/// has read. Once one has been read to its end and was kept, the others can be sent at the same time
+/// as well. [`can_replay`](Self::can_replay) and [`is_whole`](Self::is_whole) tell.
+///
+/// A failed request can hold its body a moment longer than the caller has its error: over HTTP/2,
+/// hyper sends it from another task. So a copy can be sent at once, and waits no longer than that
+/// moment. But a server that has answered early may still be sent the rest, for as long as that
+/// takes: give the next attempt a time-out.
 ///
 /// A body that is at its end when it is wrapped costs nothing: no allocation, no lock.
 ///
@@ -33,7 +39,13 @@ use super::{DEFAULT_MAX_BYTES, Released};
 /// # Errors
 ///
 /// Those of the body inside, and [`CannotReplay`](super::CannotReplay) from a copy that cannot
-/// yield the whole body. Such a copy yields nothing else, and does not wait.
+/// yield the whole body: at once, or when that becomes known while it waits. Such a copy yields
+/// nothing else.
+///
+/// # Cancel safety
+///
+/// A copy can be dropped at any point; those that wait go on. One that waits for a copy which the
+/// same task is to read waits for ever.
 ///
 /// # Examples
 ///
@@ -73,13 +85,12 @@ struct Reader<B> {
 
 /// Where a copy is.
 enum At<B> {
-    Start,
+    /// Not begun; with a ticket it waits for another copy.
+    Start(Option<Ticket>),
     /// In the body itself, or what was read of it before.
     Recording(Recording<B>),
     /// In the frames of a body that was read to its end.
-    Whole {
-        next: usize,
-    },
+    Whole { next: usize },
     /// At the end of a body that was not kept.
     End,
 }
@@ -104,10 +115,11 @@ impl<B: Body> ReplayBody<B> {
 }
 
 impl<B> ReplayBody<B> {
-    /// Returns whether a copy that starts now would get the whole body.
+    /// Returns whether a copy can still get the whole body.
     ///
-    /// So while another copy is being sent, this is false until that has come to the body's end;
-    /// and it is false for good when more was read than is kept, or the body has failed.
+    /// It is false for good once more was read than is kept, or the body has failed. While another
+    /// copy is being sent and all is kept so far, it is true: a copy that is sent now waits for that
+    /// one, and fails if more comes than is kept.
     pub fn can_replay(&self) -> bool {
         match &self.kind {
             Kind::Empty => true,
@@ -115,39 +127,13 @@ impl<B> ReplayBody<B> {
         }
     }
 
-    /// Waits until no copy is being sent that has not come to the body's end, and yields what
-    /// [`can_replay`](Self::can_replay) says then.
-    ///
-    /// A failed request can hold its body a moment longer than the caller has its error: over
-    /// HTTP/2, hyper sends it from another task. So wait before sending again, but not for long: a
-    /// server that has answered early may still be sent the rest.
-    ///
-    /// A copy that is dropped, or one that comes to the end, ends the wait; so who waits on a copy
-    /// that it is reading itself waits for ever.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use evenkeel::http::ReplayBody;
-    /// use http_body_util::{BodyExt, Full};
-    /// use std::time::Duration;
-    /// use tokio::time::timeout;
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// let first = ReplayBody::new(Full::new("text".as_bytes()));
-    /// let kept = first.clone();
-    /// tokio::spawn(first.collect());
-    ///
-    /// let wait = timeout(Duration::from_millis(100), kept.released());
-    /// assert_eq!(wait.await, Ok(true));
-    /// # }
-    /// ```
-    pub fn released(&self) -> Released<B> {
-        Released::new(match &self.kind {
-            Kind::Empty => None,
-            Kind::Reader(reader) => Some(Arc::clone(&reader.slot)),
-        })
+    /// Returns whether the body is empty, or was read to its end and kept: any number of copies can
+    /// be sent at once then, and none waits.
+    pub fn is_whole(&self) -> bool {
+        match &self.kind {
+            Kind::Empty => true,
+            Kind::Reader(reader) => reader.slot.whole().is_some(),
+        }
     }
 }
 
@@ -203,6 +189,7 @@ impl<B> fmt::Debug for ReplayBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReplayBody")
             .field("can_replay", &self.can_replay())
+            .field("is_whole", &self.is_whole())
             .finish_non_exhaustive()
     }
 }
@@ -211,7 +198,7 @@ impl<B> Reader<B> {
     fn new(slot: Arc<Slot<B>>) -> Self {
         Self {
             slot,
-            at: At::Start,
+            at: At::Start(None),
             passed: 0,
         }
     }
@@ -227,10 +214,12 @@ impl<B> Reader<B> {
         self.leave();
     }
 
-    /// Gives back the body, if it was taken.
+    /// Gives back the body, if it was taken, and does not wait for it.
     fn leave(&mut self) {
-        if let At::Recording(recording) = std::mem::replace(&mut self.at, At::End) {
-            self.slot.put_back(recording);
+        match std::mem::replace(&mut self.at, At::End) {
+            At::Recording(recording) => self.slot.put_back(recording),
+            At::Start(Some(ticket)) => self.slot.leave(ticket),
+            At::Start(None) | At::Whole { .. } | At::End => {}
         }
     }
 }
@@ -240,8 +229,8 @@ impl<B: Body> Reader<B> {
     where
         B::Error: Into<BoxError>,
     {
-        if let At::Start = self.at {
-            self.at = match self.slot.start() {
+        if let At::Start(ticket) = &mut self.at {
+            self.at = match ready!(self.slot.poll_start(ticket, cx)) {
                 Ok(Start::Recording(recording)) => At::Recording(recording),
                 Ok(Start::Whole) => At::Whole { next: 0 },
                 // It stays where it is: an end, asked for next, would look like that of the body.
@@ -252,7 +241,13 @@ impl<B: Body> Reader<B> {
             At::Recording(recording) => {
                 // Nobody but this copy could be cloned then.
                 let wanted = || Arc::strong_count(&self.slot) > 1;
+                let was_lost = recording.lost().is_some();
                 let frame = ready!(recording.poll_frame(wanted, cx));
+                if let Some(why) = recording.lost()
+                    && !was_lost
+                {
+                    self.slot.lose(why);
+                }
                 let ended = match &frame {
                     None => true,
                     Some(Ok(_)) => recording.is_end_stream(),
@@ -268,13 +263,13 @@ impl<B: Body> Reader<B> {
                 *next += usize::from(kept.is_some());
                 Poll::Ready(kept.map(|kept| Ok(kept.frame())))
             }
-            At::Start | At::End => Poll::Ready(None),
+            At::Start(_) | At::End => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.at {
-            At::Start => false,
+            At::Start(_) => false,
             At::Recording(recording) => recording.is_end_stream(),
             At::Whole { next } => self.slot.whole().is_none_or(|frames| *next >= frames.len()),
             At::End => true,

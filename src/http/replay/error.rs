@@ -1,7 +1,10 @@
+use std::error::Error;
+
 /// A copy of a [`ReplayBody`](super::ReplayBody) cannot yield the whole body.
 ///
 /// It is the error of that body, as a [`BoxError`](tower::BoxError); no other comes from this
-/// crate.
+/// crate. When it is the cause of a client's error, that is not held against the backend:
+/// [`Classify::error`](crate::http::Classify::error).
 ///
 /// # Examples
 ///
@@ -24,13 +27,17 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CannotReplay {
-    /// Another copy is being sent, and has not come to its end.
-    #[error("another copy of the body is being sent")]
-    InUse,
     /// Not all that was read of the body has been kept.
     #[error("the body has been sent, and was not kept")]
     NotKept,
     /// The body that was wrapped has failed while it was read.
     #[error("the body has failed before")]
     Failed,
+}
+
+impl CannotReplay {
+    /// Whether an error, or a cause of it, is this.
+    pub(crate) fn is_cause_of(error: &(dyn Error + 'static)) -> bool {
+        std::iter::successors(Some(error), |&error| error.source()).any(|error| error.is::<Self>())
+    }
 }

@@ -13,16 +13,18 @@
 //!   ┌──────┐ ───────────────────▶ ┌───────┐  the end, all kept  ┌───────┐
 //!   │ here │                      │ taken │ ──────────────────▶ │ whole │ any number at once
 //!   └──────┘ ◀─────────────────── └───────┘                     └───────┘
-//!            dropped, all kept      │
-//!                                   │ dropped, and not all was kept, or the body failed
+//!            dropped, all kept      │   ▲
+//!                                   │   └ other copies wait here
+//!                                   │ not all is kept, or the body failed
 //!                                   ▼
 //!                                 ┌──────┐
-//!                                 │ lost │
+//!                                 │ lost │ who has the body goes on, and is the last
 //!                                 └──────┘
 //! ```
 //!
 //! A copy that takes the body yields what was read before, and then reads on. That is a lock when
-//! it starts and one when it is dropped or has come to the end, and none in between.
+//! it starts, one when it is dropped or has come to the end, and one when the body is lost; none in
+//! between. One that finds the body taken waits, and is woken when it is not.
 //!
 //! What has passed is let go as soon as it is known not to fit, or when no other copy is left to
 //! send it: from then on the body just passes, once.
@@ -31,13 +33,12 @@ mod body;
 mod error;
 mod layer;
 mod recording;
-mod released;
 mod slot;
+mod waiting;
 
 pub use self::body::ReplayBody;
 pub use self::error::CannotReplay;
 pub use self::layer::{Replay, ReplayLayer};
-pub use self::released::Released;
 
 /// How much is kept of a body by default, in bytes.
 const DEFAULT_MAX_BYTES: usize = 64 * 1024;

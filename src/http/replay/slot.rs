@@ -5,19 +5,29 @@ use http_body::{Body, SizeHint};
 
 use super::CannotReplay;
 use super::recording::{Kept, Recording};
+use super::waiting::{Ticket, Waiting};
 
 /// What all copies of a body share.
+///
+/// A waker, and a body, can hold a copy of the body that they are part of. So none is called or
+/// dropped under the lock.
 pub(super) struct Slot<B> {
-    state: Mutex<State<B>>,
-    /// Apart from the state, so that copies read it without a lock; the state stays taken then.
+    shared: Mutex<Shared<B>>,
+    /// Apart from the state, so that copies read it without a lock.
     whole: OnceLock<Vec<Kept>>,
     size_hint: SizeHint,
 }
 
+struct Shared<B> {
+    state: State<B>,
+    /// Nobody, unless the body is taken.
+    waiting: Waiting,
+}
+
 enum State<B> {
     Here(Recording<B>),
-    /// With who waits until it is not.
-    Taken(Vec<Waker>),
+    Taken,
+    Whole,
     Lost(CannotReplay),
 }
 
@@ -31,80 +41,95 @@ impl<B: Body> Slot<B> {
     pub(super) fn new(body: B, max_bytes: usize) -> Self {
         Self {
             size_hint: body.size_hint(),
-            state: Mutex::new(State::Here(Recording::new(body, max_bytes))),
+            shared: Mutex::new(Shared {
+                state: State::Here(Recording::new(body, max_bytes)),
+                waiting: Waiting::default(),
+            }),
             whole: OnceLock::new(),
         }
     }
 }
 
 impl<B> Slot<B> {
-    /// Takes what there is to send.
-    pub(super) fn start(&self) -> Result<Start<B>, CannotReplay> {
-        let mut state = self.lock();
-        let before = std::mem::replace(&mut *state, State::Taken(Vec::new()));
-        let (unchanged, found) = match before {
-            State::Here(recording) => return Ok(Start::Recording(recording)),
-            taken @ State::Taken(_) if self.whole().is_some() => (taken, Ok(Start::Whole)),
-            taken @ State::Taken(_) => (taken, Err(CannotReplay::InUse)),
-            State::Lost(why) => (State::Lost(why), Err(why)),
-        };
-        *state = unchanged;
-        found
+    /// Takes what there is to send, or waits while another copy has it.
+    pub(super) fn poll_start(
+        &self,
+        ticket: &mut Option<Ticket>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Start<B>, CannotReplay>> {
+        loop {
+            if let Some(found) = self.start() {
+                return Poll::Ready(found);
+            }
+            let waker = cx.waker().clone();
+            let mut shared = self.lock();
+            // It can have been given back since.
+            if let State::Taken = shared.state {
+                let before = shared.waiting.add(ticket, waker);
+                drop(shared);
+                drop(before);
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Takes what there is to send, if no other copy has it.
+    fn start(&self) -> Option<Result<Start<B>, CannotReplay>> {
+        if self.whole().is_some() {
+            return Some(Ok(Start::Whole));
+        }
+        let state = &mut self.lock().state;
+        match std::mem::replace(state, State::Taken) {
+            State::Here(recording) => Some(Ok(Start::Recording(recording))),
+            State::Taken => None,
+            State::Whole => {
+                *state = State::Whole;
+                Some(Ok(Start::Whole))
+            }
+            State::Lost(why) => {
+                *state = State::Lost(why);
+                Some(Err(why))
+            }
+        }
+    }
+
+    /// Waits no longer.
+    pub(super) fn leave(&self, ticket: Ticket) {
+        let waker = self.lock().waiting.remove(ticket);
+        drop(waker);
     }
 
     /// Gives back what was taken, which may be lost.
     pub(super) fn put_back(&self, mut recording: Recording<B>) {
-        recording.rewind();
-        // A body that is lost is dropped as the argument it is: after the lock.
-        let state = match recording.lost() {
-            Some(why) => State::Lost(why),
-            None => State::Here(recording),
-        };
-        let before = std::mem::replace(&mut *self.lock(), state);
-        if let State::Taken(waiting) = before {
-            waiting.into_iter().for_each(Waker::wake);
+        match recording.lost() {
+            Some(why) => self.lose(why),
+            None => {
+                recording.rewind();
+                self.change(State::Here(recording));
+            }
         }
+    }
+
+    /// Says that what was taken cannot be sent again, whether it is given back or not.
+    pub(super) fn lose(&self, why: CannotReplay) {
+        self.change(State::Lost(why));
     }
 
     /// Publishes the frames of the body, of which all were read and kept.
     pub(super) fn publish(&self, frames: Vec<Kept>) {
         // Only who has taken the body comes here, and it is not given back then.
         let _ = self.whole.set(frames);
-        // Who waits looks at what is whole under the lock, so nobody comes after this.
-        let waiting = match &mut *self.lock() {
-            State::Taken(waiting) => std::mem::take(waiting),
-            State::Here(_) | State::Lost(_) => Vec::new(),
-        };
-        waiting.into_iter().for_each(Waker::wake);
+        self.change(State::Whole);
     }
 
-    /// Waits until it is not taken, and returns whether [`start`](Self::start) would succeed.
-    pub(super) fn poll_released(&self, cx: &mut Context<'_>) -> Poll<bool> {
-        match &mut *self.lock() {
-            State::Here(_) => Poll::Ready(true),
-            State::Taken(_) if self.whole().is_some() => Poll::Ready(true),
-            State::Taken(waiting) => {
-                if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                    waiting.push(cx.waker().clone());
-                }
-                Poll::Pending
-            }
-            State::Lost(_) => Poll::Ready(false),
-        }
+    /// Whether a copy can still get the whole body, perhaps after a wait.
+    pub(super) fn can_start(&self) -> bool {
+        self.whole().is_some() || !matches!(self.lock().state, State::Lost(_))
     }
 
     /// Returns the frames of the body, if all were read and kept.
     pub(super) fn whole(&self) -> Option<&[Kept]> {
         self.whole.get().map(Vec::as_slice)
-    }
-
-    /// Whether [`start`](Self::start) would succeed.
-    pub(super) fn can_start(&self) -> bool {
-        match &*self.lock() {
-            State::Here(_) => true,
-            State::Taken(_) => self.whole().is_some(),
-            State::Lost(_) => false,
-        }
     }
 
     /// Returns what the body said of its size before it was read.
@@ -115,7 +140,17 @@ impl<B> Slot<B> {
         &self.size_hint
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<B>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Ends that the body is taken, and wakes all who wait: one goes on, if there is one, and the
+    /// others wait again. If only one were woken, it could be dropped before it goes on.
+    fn change(&self, to: State<B>) {
+        let mut shared = self.lock();
+        shared.state = to;
+        let waiting = shared.waiting.take();
+        drop(shared);
+        waiting.for_each(Waker::wake);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared<B>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
