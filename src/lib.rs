@@ -62,6 +62,8 @@ pub mod http;
 mod invalid;
 #[cfg(feature = "tower")]
 pub mod limit;
+#[cfg(feature = "tracing")]
+pub mod observe;
 pub mod picker;
 mod random;
 #[cfg(feature = "tower")]

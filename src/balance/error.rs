@@ -5,6 +5,7 @@ use std::time::Duration;
 use tower::BoxError;
 
 use super::Attempted;
+use super::attempted::Comma;
 use crate::backend::Failure;
 use crate::connect::ConnectError;
 use crate::deadline::DeadlineExceeded;
@@ -233,18 +234,6 @@ impl fmt::Display for Reason {
                 f.write_str(")")
             }
         }
-    }
-}
-
-struct Comma<'a>(&'a [Attempted]);
-
-impl fmt::Display for Comma<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, attempt) in self.0.iter().take(NAMED).enumerate() {
-            let comma = if i == 0 { "" } else { ", " };
-            write!(f, "{comma}{attempt}")?;
-        }
-        and_more(f, self.0.len())
     }
 }
 
