@@ -190,9 +190,11 @@ where
         let this = self.project();
         let repeat = &this.core.repeat;
         let is_last = *this.made + 1 >= this.core.settings.attempts;
-        let mut request = match &*this.kept {
-            Some(kept) if !is_last => repeat.copy(kept)?,
-            _ => this.kept.take()?,
+        let copy = this.kept.as_ref().filter(|_| !is_last);
+        // If it cannot be copied any more, this attempt is the last.
+        let mut request = match copy.and_then(|kept| repeat.copy(kept)) {
+            Some(copy) => copy,
+            None => this.kept.take()?,
         };
         repeat.prepare(&mut request, *this.made, left(*this.deadline, now));
         *this.made += 1;
