@@ -13,3 +13,5 @@ mod servers;
 mod setup;
 mod threads;
 mod waiting;
+mod waiting_over_http;
+// mod with_retry;
