@@ -26,6 +26,10 @@ pub(crate) enum Version {
     H2,
 }
 
+impl Version {
+    pub(crate) const BOTH: [Self; 2] = [Self::H1, Self::H2];
+}
+
 pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address");

@@ -17,7 +17,6 @@ use tower::BoxError;
 
 use crate::servers::{Frames, Piped, Version, client, piped, send, serve};
 
-const VERSIONS: [Version; 2] = [Version::H1, Version::H2];
 const ROUNDS: usize = 20;
 
 #[derive(Debug, PartialEq)]
@@ -128,7 +127,7 @@ async fn ended(sent: Sent) -> Result<(), BoxError> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_request_that_is_given_up_lets_the_next_have_its_body() {
-    for version in VERSIONS.repeat(ROUNDS) {
+    for version in Version::BOTH.repeat(ROUNDS) {
         let mut two = two(version, 64).await;
         two.first.abort();
         two.second_seen.data("one").await;
@@ -143,7 +142,7 @@ async fn a_request_that_is_given_up_lets_the_next_have_its_body() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_request_that_is_read_to_its_end_lets_the_next_have_its_body() {
-    for version in VERSIONS.repeat(ROUNDS) {
+    for version in Version::BOTH.repeat(ROUNDS) {
         let mut two = two(version, 64).await;
         send(&two.frames, "two").await;
         two.first_seen.data("two").await;
@@ -159,7 +158,7 @@ async fn a_request_that_is_read_to_its_end_lets_the_next_have_its_body() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_request_that_sends_more_than_is_kept_ends_the_wait_of_the_next() {
-    for version in VERSIONS.repeat(ROUNDS) {
+    for version in Version::BOTH.repeat(ROUNDS) {
         let mut two = two(version, 5).await;
         send(&two.frames, "two").await;
         let error = ended(two.second).await.expect_err("it cannot be sent");
