@@ -5,11 +5,15 @@
 
 mod bounds;
 mod copies;
+mod hedged;
 mod hints;
 mod layer;
 mod over_http;
 mod properties;
 mod servers;
 mod setup;
+mod streams;
 mod threads;
 mod waiting;
+mod waiting_over_http;
+mod with_retry;

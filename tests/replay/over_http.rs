@@ -7,18 +7,11 @@ use evenkeel::http::ReplayBody;
 use http::header::HeaderValue;
 use http::{HeaderMap, Method, Request};
 use http_body_util::BodyExt;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 
-use crate::servers::{Version, dies_after, echo, listen};
+use crate::servers::{Version, client, dies_after, echo, listen};
 use crate::setup::{All, Script, Step, frames, trailers};
 
 type Body = ReplayBody<Script>;
-
-fn client() -> Client<HttpConnector, Body> {
-    Client::builder(TokioExecutor::new()).build_http()
-}
 
 fn request(method: Method, server: SocketAddr, body: Script) -> Request<Body> {
     let request = Request::builder().method(method);
@@ -27,7 +20,10 @@ fn request(method: Method, server: SocketAddr, body: Script) -> Request<Body> {
 }
 
 async fn sent(request: Request<Body>) -> (HeaderMap, Bytes) {
-    let response = client().request(request).await.expect("a response");
+    let response = client(Version::H1)
+        .request(request)
+        .await
+        .expect("a response");
     let (parts, body) = response.into_parts();
     let body = body.collect().await.expect("a body").to_bytes();
     (parts.headers, body)
@@ -83,7 +79,10 @@ async fn what_a_server_read_before_it_died_goes_to_the_next_with_the_rest() {
             .headers_mut()
             .insert("trailer", HeaderValue::from_static("checksum"));
         let mut second = first.clone();
-        client().request(first).await.expect_err("the server died");
+        client(Version::H1)
+            .request(first)
+            .await
+            .expect_err("the server died");
         // It waits until the client has let go of the first.
         *second.uri_mut() = format!("http://{}/", echo(Version::H1).await)
             .parse()
@@ -110,7 +109,10 @@ async fn a_body_that_nobody_took_goes_to_the_next_whatever_its_size() {
     let expected = All::of(&steps);
     let first = request(Method::POST, address, Script::new(steps));
     let mut second = first.clone();
-    let error = client().request(first).await.expect_err("nobody is there");
+    let error = client(Version::H1)
+        .request(first)
+        .await
+        .expect_err("nobody is there");
     assert!(error.is_connect());
     *second.uri_mut() = format!("http://{}/", echo(Version::H1).await)
         .parse()

@@ -1,13 +1,14 @@
 //! Whatever the frames are, and wherever the copies before have stopped.
 
 use std::sync::Arc;
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, Wake, Waker};
 
-use evenkeel::http::ReplayBody;
+use evenkeel::http::{CannotReplay, ReplayBody};
 use http::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
-use crate::setup::{All, Script, Step, poll, read};
+use crate::setup::{All, Script, Step, poll, poll_with, read};
 
 fn step() -> impl Strategy<Value = Step> {
     let trailers = prop::collection::vec(("[a-z]{1,5}", "[a-z]{0,5}"), 0..3);
@@ -98,5 +99,81 @@ proptest! {
         let frames = steps.iter().filter(|step| !matches!(step, Step::Wait)).count();
         prop_assert_eq!(all.frames, frames);
         prop_assert_eq!(second.can_replay(), kept_bytes(&steps) <= max_bytes);
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_before_it_can_go_on_and_nobody_yields_what_is_not_the_body(
+        steps in prop::collection::vec(step(), 0..8),
+        acts in prop::collection::vec((0_usize..4, 0_u8..8), 0..120),
+        max_bytes in prop_oneof![0_usize..1_200, Just(64 * 1024)],
+        ended: bool,
+    ) {
+        let expected = All::of(&steps);
+        let script = Script::new(steps).ended(ended);
+        let alive = script.alive();
+        let mut kept = ReplayBody::with_max_bytes(script, max_bytes);
+        let mut copies = [(); 4].map(|()| Watched::new(&kept));
+        for (at, act) in acts {
+            match act {
+                0 => copies[at] = Watched::new(&kept),
+                _ => copies[at].poll(&expected),
+            }
+        }
+        drop(copies);
+        let can_replay = kept.can_replay();
+        match read(&mut kept) {
+            Ok(all) => prop_assert!(can_replay && all.same(&expected)),
+            Err(error) => prop_assert!(!can_replay && error.is::<CannotReplay>()),
+        }
+        drop(kept);
+        prop_assert_eq!(Arc::strong_count(&alive), 1);
+    }
+}
+
+/// A copy in a task of its own.
+struct Watched {
+    copy: ReplayBody<Script>,
+    read: Vec<u8>,
+    waits: bool,
+    woken: Arc<Woken>,
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Watched {
+    fn new(kept: &ReplayBody<Script>) -> Self {
+        Self {
+            copy: kept.clone(),
+            read: Vec::new(),
+            waits: false,
+            woken: Arc::default(),
+        }
+    }
+
+    fn poll(&mut self, expected: &All) {
+        let was_lost = !self.copy.can_replay();
+        let woken = self.woken.0.swap(false, Ordering::Relaxed);
+        let waited = std::mem::take(&mut self.waits);
+        let polled = poll_with(&mut self.copy, &Waker::from(Arc::clone(&self.woken)));
+        assert!(
+            woken || !waited || polled.is_pending(),
+            "not woken: {polled:?}"
+        );
+        match polled {
+            Poll::Pending => self.waits = true,
+            Poll::Ready(None) => assert_eq!(self.read, expected.data),
+            Poll::Ready(Some(Err(_))) => assert!(was_lost && self.read.is_empty()),
+            Poll::Ready(Some(Ok(frame))) => {
+                self.read.extend(frame.into_data().unwrap_or_default());
+                assert!(expected.data.starts_with(&self.read));
+            }
+        }
     }
 }

@@ -1,24 +1,33 @@
-//! Servers on ports of their own.
+//! Servers on ports of their own, a client, and a body that is piped.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Request, Response};
-use http_body::Body;
-use http_body_util::{BodyExt, Full};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tower::BoxError;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Version {
     H1,
     H2,
+}
+
+impl Version {
+    pub(crate) const BOTH: [Self; 2] = [Self::H1, Self::H2];
 }
 
 pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
@@ -84,4 +93,28 @@ pub(crate) async fn dies_after(bytes: usize) -> SocketAddr {
         }
     });
     address
+}
+
+/// A client of its own: nothing is kept alive from before.
+pub(crate) fn client<B>(version: Version) -> Client<HttpConnector, B>
+where
+    B: Body<Data: Send> + Send,
+{
+    let mut client = Client::builder(TokioExecutor::new());
+    client.http2_only(version == Version::H2);
+    client.build_http()
+}
+
+pub(crate) type Frames = mpsc::Sender<Result<Frame<Bytes>, Infallible>>;
+pub(crate) type Piped = StreamBody<ReceiverStream<Result<Frame<Bytes>, Infallible>>>;
+
+/// A body that comes when the test says so.
+pub(crate) fn piped() -> (Frames, Piped) {
+    let (frames, body) = mpsc::channel(16);
+    (frames, StreamBody::new(ReceiverStream::new(body)))
+}
+
+pub(crate) async fn send(frames: &Frames, bytes: impl Into<Bytes>) {
+    let sent = frames.send(Ok(Frame::data(bytes.into()))).await;
+    sent.expect("the body is there");
 }
