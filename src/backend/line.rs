@@ -160,11 +160,24 @@ impl Line {
     /// of who joins is, too, so that no fence is needed here. (A model knows no such order.)
     #[inline]
     pub(crate) fn call_after_step(&self, room: impl FnOnce() -> u32) {
-        #[cfg(evenkeel_loom)]
-        fence(Ordering::SeqCst);
-        if self.length.load(Ordering::SeqCst) != 0 {
+        if self.has_any_after_step() {
             self.call(room);
         }
+    }
+
+    /// The same as [`call_next`](Self::call_next), after such a step.
+    #[inline]
+    pub(crate) fn call_next_after_step(&self) {
+        if self.has_any_after_step() {
+            self.call_next();
+        }
+    }
+
+    #[inline]
+    fn has_any_after_step(&self) -> bool {
+        #[cfg(evenkeel_loom)]
+        fence(Ordering::SeqCst);
+        self.length.load(Ordering::SeqCst) != 0
     }
 
     /// Whether there is anybody in line, read after all that was done before.
