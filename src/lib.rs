@@ -31,6 +31,7 @@
 //! * [`health`]: probes, and ejection by what the traffic shows
 //! * [`http`]: addresses, bodies, responses; keys of requests, sticky sessions; the recommended stack
 //! * [`discover`]: where members come from
+//! * `observe`: attempts, told to `tracing`
 //! * [`guide`]: high availability; when backends fail; hashing and affinity; coming from
 //!   `tower::balance`; how it is built
 //!
@@ -38,6 +39,7 @@
 //!
 //! * `http` (default): [`http`], and all of `tower`.
 //! * `sticky`: [`http::sticky`].
+//! * `tracing`: `observe`, and all of `tower`.
 //! * `tower`: [`balance`], [`connect`], [`deadline`], [`discover`], [`limit`], [`retry`], probes in
 //!   [`health`].
 //! * None: [`backend`], [`set`], [`picker`] and ejection, without tower, tokio and http.
