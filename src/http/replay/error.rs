@@ -38,6 +38,6 @@ pub enum CannotReplay {
 impl CannotReplay {
     /// Whether an error, or a cause of it, is this.
     pub(crate) fn is_cause_of(error: &(dyn Error + 'static)) -> bool {
-        std::iter::successors(Some(error), |&error| error.source()).any(|error| error.is::<Self>())
+        std::iter::successors(Some(error), |&error| error.source()).any(<dyn Error>::is::<Self>)
     }
 }
