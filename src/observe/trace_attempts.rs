@@ -11,6 +11,7 @@ use crate::retry::ObserveAttempts;
 /// | an attempt went well, or was cancelled | debug | `backend`, `outcome`, `took` in seconds, `attempt` from 0 on |
 /// | an attempt failed, or was rejected | info | the same |
 /// | a request failed with its last attempt, of several | warn | `attempts`: all of them |
+/// | a request was given up, or its deadline passed, after a failed attempt | warn | the same |
 ///
 /// The target is that of this module, `evenkeel::observe`. An event is part of the span in which the
 /// response future is polled.
@@ -55,11 +56,15 @@ impl ObserveAttempts for TraceAttempts {
     }
 
     fn request(&self, attempts: &[Attempted]) {
-        if let [_, .., last] = attempts
-            && matches!(last.outcome(), Outcome::Failure(_) | Outcome::Rejected)
-        {
-            let attempts = Comma(attempts);
-            warn!(target: TARGET, %attempts, "request failed");
+        let bad = |outcome| matches!(outcome, Outcome::Failure(_) | Outcome::Rejected);
+        let [first, .., last] = attempts else {
+            return;
+        };
+        let list = Comma(attempts);
+        if bad(last.outcome()) {
+            warn!(target: TARGET, attempts = %list, "request failed");
+        } else if bad(first.outcome()) && last.outcome() == Outcome::Cancelled {
+            warn!(target: TARGET, attempts = %list, "request given up");
         }
     }
 }
