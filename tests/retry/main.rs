@@ -2,4 +2,10 @@
 
 #![cfg(feature = "tower")]
 
+mod elsewhere;
+mod hedges;
+mod outcomes;
+mod pauses;
+mod setup;
 mod storm;
+mod visible;
