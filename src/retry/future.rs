@@ -190,10 +190,10 @@ where
         let this = self.project();
         let repeat = &this.core.repeat;
         let is_last = *this.made + 1 >= this.core.settings.attempts;
-        let mut request = match &*this.kept {
-            Some(kept) if !is_last => repeat.copy(kept)?,
-            _ => this.kept.take()?,
-        };
+        // A copy of which no other can be made is the last.
+        let copy = this.kept.as_ref().filter(|_| !is_last);
+        let copy = copy.and_then(|kept| repeat.copy(kept));
+        let mut request = copy.or_else(|| this.kept.take())?;
         repeat.prepare(&mut request, *this.made, left(*this.deadline, now));
         *this.made += 1;
         let mut attempt = Attempt::new(request);
