@@ -180,6 +180,12 @@ where
             return;
         };
         let this = self.project();
+        if let Some(rare) = this.rare
+            && let HedgeState::Armed(_) = rare.hedge
+        {
+            // The time that it runs for is that of the attempt before.
+            rare.hedge = HedgeState::Unarmed;
+        }
         let future = this.core.balance.attempt(attempt);
         *this.began = now;
         let mut slot = this.attempt;
