@@ -257,8 +257,11 @@ where
             return false;
         };
         let now = now();
+        let ended = self.rare.iter().flat_map(|rare| &rare.ended);
+        let mut tried: Vec<_> = ended.map(Attempted::handle).collect();
+        tried.push(has_it);
         let can_send = |copy| core.repeat.can_send_beside(copy);
-        let wanted = core.balance.members() > 1 && self.kept.as_ref().is_some_and(can_send);
+        let wanted = core.balance.has_another(&tried) && self.kept.as_ref().is_some_and(can_send);
         if !wanted || !core.settings.budget.withdraw_at(now) {
             return false;
         }
