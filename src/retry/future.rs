@@ -176,7 +176,8 @@ where
 
     /// Makes another attempt, on a backend that has not had the request.
     fn again(mut self: Pin<&mut Self>, now: Instant) {
-        let Some(attempt) = self.as_mut().next_attempt(now) else {
+        let keeps = self.made + 1 < self.core.settings.attempts;
+        let Some(attempt) = self.as_mut().next_attempt(now, keeps) else {
             return;
         };
         let this = self.project();
@@ -192,12 +193,11 @@ where
         slot.set(Some(future));
     }
 
-    fn next_attempt(self: Pin<&mut Self>, now: Instant) -> Option<Attempt<Req>> {
+    fn next_attempt(self: Pin<&mut Self>, now: Instant, keeps: bool) -> Option<Attempt<Req>> {
         let this = self.project();
         let repeat = &this.core.repeat;
-        let is_last = *this.made + 1 >= this.core.settings.attempts;
         // A copy of which no other can be made is the last.
-        let copy = this.kept.as_ref().filter(|_| !is_last);
+        let copy = this.kept.as_ref().filter(|_| keeps);
         let copy = copy.and_then(|kept| repeat.copy(kept));
         let mut request = copy.or_else(|| this.kept.take())?;
         repeat.prepare(&mut request, *this.made, left(*this.deadline, now));
@@ -265,7 +265,9 @@ where
         if !wanted || !core.settings.budget.withdraw_at(now) {
             return false;
         }
-        let Some(attempt) = self.as_mut().next_attempt(now) else {
+        // The copy is kept: if all others turn out to be full, this was no attempt.
+        let keeps = true;
+        let Some(attempt) = self.as_mut().next_attempt(now, keeps) else {
             return false;
         };
         let attempt = attempt.not_on(has_it).strictly();
@@ -423,9 +425,13 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         assert!(!self.done, "polled after it was ready");
+        // A hedge is polled before the attempt beside it is polled again: whether somebody has it
+        // is known before the other can end.
+        let mut has_hedged = false;
         loop {
             let mut this = self.as_mut().project();
-            if let Some(future) = this.attempt.as_mut().as_pin_mut()
+            if !has_hedged
+                && let Some(future) = this.attempt.as_mut().as_pin_mut()
                 && let Poll::Ready(result) = future.poll_keeping(cx, |of| Arc::clone(of.live()))
             {
                 let is_usual = this.rare.is_none() && !this.core.settings.looks_at_successes();
@@ -459,10 +465,19 @@ where
                 if let HedgeState::Running(future, began) = &mut rare.hedge {
                     let result = future.as_mut().poll_keeping(cx, |of| Arc::clone(of.live()));
                     let Poll::Ready(result) = result else {
+                        if *this.made >= this.core.settings.attempts {
+                            *this.kept = None;
+                        }
                         return Poll::Pending;
                     };
                     let began = *began;
                     rare.hedge = HedgeState::Over;
+                    if let Err(error) = &result
+                        && error.attempts().is_empty()
+                        && !error.is_deadline_exceeded()
+                    {
+                        *this.made -= 1;
+                    }
                     if let Some(answer) = self.as_mut().ended(result, began) {
                         return Poll::Ready(answer);
                     }
@@ -472,6 +487,7 @@ where
             if !self.as_mut().hedge(cx) {
                 return Poll::Pending;
             }
+            has_hedged = true;
         }
     }
 }
