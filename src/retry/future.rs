@@ -13,8 +13,8 @@ use tower_service::Service;
 use super::Repeat;
 use super::core::Core;
 use super::ended::{Ended, Failed};
-use crate::backend::{Handle, Live, Outcome};
-use crate::balance::{Attempt, Attempted, Error, ResponseFuture, Route, Track};
+use crate::backend::{Live, Outcome};
+use crate::balance::{Attempt, Attempted, Error, ResponseFuture, Route, Terms, Track};
 use crate::time::{later, now};
 
 pin_project! {
@@ -27,13 +27,12 @@ pin_project! {
         core: Arc<Core<T, Req, R, K, P>>,
         // What later attempts are copied from.
         kept: Option<Req>,
-        // To which backend alone they go.
-        only: Option<Handle>,
+        // Where they may go, and by when.
+        terms: Terms,
         safe: bool,
         done: bool,
         // How many attempts there were.
         made: u32,
-        deadline: Option<Instant>,
         // When the attempt began.
         began: Instant,
         #[pin]
@@ -91,18 +90,16 @@ where
         };
         let ours = settings.total_time.map(|time| later(began, time));
         let theirs = repeat.deadline(attempt.request());
-        let deadline = [ours, theirs].into_iter().flatten().min();
-        if let Some(deadline) = deadline {
-            attempt = attempt.deadline(deadline);
-        }
+        let its_own = attempt.terms().deadline();
+        let deadline = [ours, theirs, its_own].into_iter().flatten().min();
+        attempt.set_deadline(deadline);
         repeat.prepare(attempt.request_mut(), 0, left(deadline, began));
         Self {
             kept,
-            only: attempt.only_on(),
+            terms: attempt.later_terms(),
             safe,
             done: false,
             made: 1,
-            deadline,
             began,
             attempt: Some(core.balance.attempt(attempt)),
             rare: None,
@@ -167,7 +164,8 @@ where
         };
         let pause = backoff.max(failed.retry_after.unwrap_or_default());
         let in_time = self
-            .deadline
+            .terms
+            .deadline()
             .is_none_or(|deadline| later(now, pause) < deadline);
         // Without a runtime there is no timer.
         let can_wait = pause.is_zero() || tokio::runtime::Handle::try_current().is_ok();
@@ -200,14 +198,11 @@ where
         let copy = this.kept.as_ref().filter(|_| keeps);
         let copy = copy.and_then(|kept| repeat.copy(kept));
         let mut request = copy.or_else(|| this.kept.take())?;
-        repeat.prepare(&mut request, *this.made, left(*this.deadline, now));
+        repeat.prepare(&mut request, *this.made, left(this.terms.deadline(), now));
         *this.made += 1;
-        let mut attempt = Attempt::new(request);
-        if let Some(deadline) = *this.deadline {
-            attempt = attempt.deadline(deadline);
-        }
-        if let Some(handle) = *this.only {
-            return Some(attempt.only(handle));
+        let attempt = Attempt::with_terms(request, this.terms.clone());
+        if this.terms.is_bound() {
+            return Some(attempt);
         }
         let ended = this.rare.iter().flat_map(|rare| &rare.ended);
         Some(ended.fold(attempt, |attempt, ended| attempt.not_on(ended.handle())))
@@ -223,7 +218,7 @@ where
         if !self.safe
             || self.kept.is_none()
             || self.made >= settings.attempts
-            || self.only.is_some()
+            || self.terms.is_bound()
         {
             return false;
         }
@@ -260,6 +255,7 @@ where
         let ended = self.rare.iter().flat_map(|rare| &rare.ended);
         let mut tried: Vec<_> = ended.map(Attempted::handle).collect();
         tried.push(has_it);
+        tried.extend(self.terms.tried());
         let can_send = |copy| core.repeat.can_send_beside(copy);
         let wanted = core.balance.has_another(&tried) && self.kept.as_ref().is_some_and(can_send);
         if !wanted || !core.settings.budget.withdraw_at(now) {
