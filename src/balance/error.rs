@@ -100,7 +100,11 @@ pub enum Reason {
 
 impl Error {
     /// Adds the attempts that were made, this one included if it was one.
-    pub(crate) fn after(self, attempts: Vec<Attempted>) -> Self {
+    pub(crate) fn after(mut self, attempts: Vec<Attempted>) -> Self {
+        if let (Self::Backend { attempt, .. }, Some(same)) = (&mut self, attempts.last()) {
+            // Whoever kept them has measured it.
+            *attempt = same.clone();
+        }
         if attempts.len() <= self.attempts().len() {
             return self;
         }
