@@ -69,8 +69,9 @@ pub enum Error {
     /// There was no response before the request's deadline.
     #[error(transparent)]
     DeadlineExceeded(#[from] DeadlineExceeded),
-    /// Several attempts were made, and none went well.
-    #[error("all {} attempts failed ({})", attempts.len(), Comma(attempts))]
+    /// Attempts were made, and none went well. For a single one only if it is not itself how the
+    /// request ended: if its deadline has passed, say.
+    #[error("{} failed ({})", Count(attempts.len()), Comma(attempts))]
     #[non_exhaustive]
     Retried {
         /// How the last one failed.
@@ -236,6 +237,17 @@ impl fmt::Display for Reason {
                 }
                 f.write_str(")")
             }
+        }
+    }
+}
+
+struct Count(usize);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("the only attempt"),
+            count => write!(f, "all {count} attempts"),
         }
     }
 }

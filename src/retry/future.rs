@@ -45,7 +45,7 @@ pin_project! {
         R: Route<T, Req>,
     {
         fn drop(this: Pin<&mut Self>) {
-            if !this.done && this.core.settings.observer.is_some() {
+            if !this.done && this.core.settings.looks_at_drops() {
                 this.dropped();
             }
         }
@@ -112,6 +112,7 @@ where
         mut self: Pin<&mut Self>,
         result: Result<(K::Response, Arc<Live>), Error>,
         began: Instant,
+        cut: Option<Attempted>,
     ) -> Option<Result<K::Response, Error>> {
         match Ended::of::<<R::Service as Service<Req>>::Response, K>(
             self.core.balance.tracker(),
@@ -120,8 +121,12 @@ where
             Ended::Well(response, live) => Some(Ok(self.succeed(response, &live, began))),
             Ended::Badly(failed) => {
                 let now = now();
-                if let Some(mut attempt) = failed.attempt.clone() {
-                    attempt.set_took(now.saturating_duration_since(began));
+                let took = now.saturating_duration_since(began);
+                if let (Some(hedge), true) = (&self.core.settings.hedge, cut.is_some()) {
+                    hedge.record(took, now);
+                }
+                if let Some(mut attempt) = failed.attempt.clone().or(cut) {
+                    attempt.set_took(took);
                     self.as_mut().note(attempt);
                 }
                 // An error never wins while another attempt is pending.
@@ -395,7 +400,8 @@ where
         }
     }
 
-    /// Tells the observer of a request that nobody waits for any more.
+    /// Notes down what was pending of a request that nobody waits for any more, and tells the
+    /// observer.
     #[cold]
     fn dropped(mut self: Pin<&mut Self>) {
         self.as_mut().cancel_pending(now());
@@ -403,6 +409,23 @@ where
         if let Some(observer) = &self.core.settings.observer {
             observer.request(&ended);
         }
+    }
+}
+
+/// The attempt that the caller's deadline has ended, if it was at a backend.
+fn cut_short<T, Req, R, K, X>(
+    future: &ResponseFuture<T, Req, R, K>,
+    result: &Result<X, Error>,
+) -> Option<Attempted>
+where
+    R: Route<T, Req>,
+{
+    match result {
+        Err(Error::DeadlineExceeded(_)) => {
+            let live = future.backend()?;
+            Some(Attempted::new(live, Outcome::Cancelled, None))
+        }
+        _ => None,
     }
 }
 
@@ -444,9 +467,11 @@ where
                     }
                     result => result,
                 };
+                let cut = this.attempt.as_ref().get_ref().as_ref();
+                let cut = cut.and_then(|future| cut_short(future, &result));
                 this.attempt.set(None);
                 let began = *this.began;
-                if let Some(answer) = self.as_mut().ended(result, began) {
+                if let Some(answer) = self.as_mut().ended(result, began, cut) {
                     return Poll::Ready(answer);
                 }
                 continue;
@@ -467,6 +492,7 @@ where
                         return Poll::Pending;
                     };
                     let began = *began;
+                    let cut = cut_short(future, &result);
                     rare.hedge = HedgeState::Over;
                     if let Err(error) = &result
                         && error.attempts().is_empty()
@@ -474,7 +500,7 @@ where
                     {
                         *this.made -= 1;
                     }
-                    if let Some(answer) = self.as_mut().ended(result, began) {
+                    if let Some(answer) = self.as_mut().ended(result, began, cut) {
                         return Poll::Ready(answer);
                     }
                     continue;
