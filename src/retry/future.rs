@@ -56,6 +56,9 @@ pin_project! {
 struct Rare<T, Req, R: Route<T, Req>, K> {
     /// Those that are over.
     ended: Vec<Attempted>,
+    /// What backends have said of another attempt: that there is to be none, or none before.
+    forbidden: bool,
+    not_before: Option<Instant>,
     pause: Option<Pin<Box<Sleep>>>,
     hedge: HedgeState<T, Req, R, K>,
 }
@@ -131,6 +134,9 @@ where
                 }
                 // An error never wins while another attempt is pending.
                 if self.attempt.is_some() || self.is_hedging() {
+                    let rare = self.rare();
+                    rare.forbidden |= !failed.may_retry;
+                    rare.not_before = failed.retry_after.map(|wait| later(now, wait));
                     return None;
                 }
                 match self.as_ref().get_ref().pause_before_another(&failed, now) {
@@ -159,6 +165,7 @@ where
                 .is_some_and(|outcome| settings.on.contains(outcome))
             && (self.safe || failed.never_left)
             && failed.may_retry
+            && !self.rare.as_ref().is_some_and(|rare| rare.forbidden)
             && self.core.repeat.can_send(copy);
         if !wanted {
             return None;
@@ -167,7 +174,9 @@ where
             0 => Duration::ZERO,
             retries => settings.backoff.delay(retries),
         };
-        let pause = backoff.max(failed.retry_after.unwrap_or_default());
+        let not_before = self.rare.as_ref().and_then(|rare| rare.not_before);
+        let told = not_before.map(|time| time.saturating_duration_since(now));
+        let pause = backoff.max(failed.retry_after.max(told).unwrap_or_default());
         let in_time = self
             .terms
             .deadline()
@@ -341,6 +350,8 @@ where
         self.project().rare.get_or_insert_with(|| {
             Box::new(Rare {
                 ended: Vec::new(),
+                forbidden: false,
+                not_before: None,
                 pause: None,
                 hedge: HedgeState::Unarmed,
             })
