@@ -18,6 +18,7 @@ use tower_service::Service;
 use super::OnBodyEnd;
 use crate::backend::Failure;
 use crate::balance::{Balance, Error, OnResponse};
+use crate::deadline::DeadlineExceeded;
 use crate::limit::Overloaded;
 use crate::picker::NoBackend;
 
@@ -278,7 +279,11 @@ fn status_of(error: &(dyn StdError + 'static)) -> StatusCode {
             Some(_) => StatusCode::BAD_GATEWAY,
         },
         None if find::<Overloaded>(error).is_some() => StatusCode::SERVICE_UNAVAILABLE,
-        None if Failure::of(error) == Failure::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        None if find::<DeadlineExceeded>(error).is_some()
+            || Failure::of(error) == Failure::Timeout =>
+        {
+            StatusCode::GATEWAY_TIMEOUT
+        }
         None => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
