@@ -7,6 +7,8 @@ mod cost;
 mod elsewhere;
 mod hedges;
 mod outcomes;
+#[cfg(feature = "http")]
+mod over_http;
 mod pauses;
 mod properties;
 #[cfg(feature = "http")]
