@@ -3,7 +3,7 @@
 use std::future::{pending, ready};
 use std::time::Duration;
 
-use evenkeel::backend::{Failure, Outcome, State};
+use evenkeel::backend::{BackendInfo, Failure, Outcome, State};
 use evenkeel::balance::Attempt;
 use evenkeel::health::{Ejection, Health};
 use evenkeel::picker::Ordered;
@@ -32,7 +32,7 @@ fn after(name: &'static str, millis: u64) -> Service {
 }
 
 fn in_flight(pool: &Pool<Service>) -> usize {
-    pool.list().iter().map(|info| info.in_flight()).sum()
+    pool.list().iter().map(BackendInfo::in_flight).sum()
 }
 
 #[tokio::test(start_paused = true)]

@@ -111,7 +111,7 @@ async fn a_response_or_an_error_in_time_is_passed_on() {
             }
         });
         let service = DeadlineLayer::new(ms(100)).layer(inner);
-        let well = service.clone().oneshot(false).await;
+        let well = service.oneshot(false).await;
         assert_eq!(well.is_ok(), in_time, "{millis} ms");
         let error = service.oneshot(true).await.unwrap_err();
         assert_eq!(error.is::<DeadlineExceeded>(), !in_time);

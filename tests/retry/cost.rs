@@ -62,8 +62,8 @@ async fn a_request_that_is_pending_wakes_nobody_before_something_happens() {
     let balance = Balance::round_robin(backends).attempt_timeout(Duration::from_secs(1));
     let layer = layer().hedge(Hedge::after(Duration::from_millis(100)));
     let mut service = layer.attempts(2).unwrap().layer(balance);
-    let wakes = Arc::new(Wakes::default());
-    let waker = Waker::from(Arc::clone(&wakes));
+    let counted = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&counted));
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(service.call(1));
     // The hedge's delay, and the two time-outs.
@@ -71,7 +71,7 @@ async fn a_request_that_is_pending_wakes_nobody_before_something_happens() {
         let polled = future.as_mut().poll(&mut cx);
         assert!(polled.is_pending());
         tokio::time::sleep(Duration::from_millis(after)).await;
-        assert_eq!(wakes.0.load(Ordering::Relaxed), woken, "after {after} ms");
+        assert_eq!(counted.0.load(Ordering::Relaxed), woken, "after {after} ms");
     }
     assert!(matches!(future.poll(&mut cx), Poll::Ready(Err(_))));
 }

@@ -70,7 +70,9 @@ async fn a_retry_goes_to_the_keys_next_choice() {
                 assert_eq!(next, *name, "{algorithm} {request}: {asked:?}");
                 pool.drain(name);
             }
-            asked.iter().for_each(|name| assert!(pool.undrain(name)));
+            for name in &asked {
+                assert!(pool.undrain(name));
+            }
         }
     }
 }

@@ -119,7 +119,7 @@ async fn who_loses_is_cancelled_and_counted_back() {
     let answer = asking.await.unwrap().unwrap();
     assert_eq!((in_flight("a"), in_flight("b")), (0, 0));
     let lost = ("a".to_owned(), Outcome::Cancelled, Some(60));
-    assert_eq!(told(&answer.before), [lost.clone()]);
+    assert_eq!(told(&answer.before), std::slice::from_ref(&lost));
     let won = ("b".to_owned(), Outcome::Success, Some(10));
     let heard = observer.heard();
     assert_eq!(heard.requests, [[lost.clone(), won.clone()]]);

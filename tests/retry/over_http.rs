@@ -56,9 +56,11 @@ async fn ask_with(
                 let host = parts.uri.host().expect("an address").to_owned();
                 let is_first = host == "10.0.0.1";
                 // One that fails has read the head only, but for those that are to read all.
-                let body = match is_first && !whole {
-                    true => Bytes::new(),
-                    false => body.collect().await.map_err(io::Error::other)?.to_bytes(),
+                let body = if is_first && !whole {
+                    Bytes::new()
+                } else {
+                    let all = body.collect().await.map_err(io::Error::other)?;
+                    all.to_bytes()
                 };
                 let at = began.elapsed().as_millis() as u64;
                 let headers = parts.headers;

@@ -224,7 +224,9 @@ async fn who_pauses_has_taken_the_token_before() {
     let ended = asking.iter().filter(|asking| asking.is_finished()).count();
     assert_eq!(ended, 1, "there was no token for the third");
     // Who is dropped in the pause has had it.
-    asking.into_iter().for_each(|asking| asking.abort());
+    for asking in asking {
+        asking.abort();
+    }
     sleep(ms(1)).await;
     assert!(budget.available() < 1.0);
     assert_eq!(world.in_flight(), 0);

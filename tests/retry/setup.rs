@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use evenkeel::backend::{Completion, Failure, Outcome};
+use evenkeel::backend::{BackendInfo, Completion, Failure, Outcome};
 use evenkeel::balance::{Attempted, Direct, Head, Track};
 use evenkeel::picker::Ordered;
 use evenkeel::retry::{Budget, ObserveAttempts, RetryLayer};
@@ -126,7 +126,7 @@ impl World {
     }
 
     pub(crate) fn in_flight(&self) -> usize {
-        self.pool.list().iter().map(|info| info.in_flight()).sum()
+        self.pool.list().iter().map(BackendInfo::in_flight).sum()
     }
 }
 

@@ -130,7 +130,7 @@ async fn an_observer_is_told_of_each_attempt_and_request_once() {
         world.says("a", [says]);
         let _ = service.clone().oneshot(request).await;
         let heard = observer.heard();
-        assert_eq!(heard.requests, [expected.clone()]);
+        assert_eq!(heard.requests, std::slice::from_ref(&expected));
         let numbered: Vec<_> = expected.into_iter().enumerate().collect();
         assert_eq!(heard.attempts, numbered);
     }
