@@ -355,10 +355,11 @@ impl Live {
         let Some(room) = self.room() else {
             return;
         };
+        // Before it is known whether the limit adapts still.
+        let before = self.limit.load(Ordering::Relaxed);
         let Some(limit) = room.sample(latency, self.in_flight() as u32, outcome) else {
             return;
         };
-        let before = self.limit.load(Ordering::Relaxed);
         if limit != before && before != UNLIMITED {
             // Not over one that was set meanwhile.
             let _ =

@@ -47,7 +47,7 @@ pub struct Attempt<Req> {
 
 /// Where an attempt may go, and what time it has.
 #[derive(Clone, Debug)]
-pub(super) struct Terms {
+pub(crate) struct Terms {
     pub(super) bound: Option<Bound>,
     /// Those that are only asked if no other is left.
     pub(super) tried: Vec<Handle>,
@@ -149,10 +149,21 @@ impl<Req> Attempt<Req> {
         &mut self.request
     }
 
-    /// The backend to which alone it may go.
-    pub(crate) fn only_on(&self) -> Option<Handle> {
-        let bound = self.terms.bound.filter(|bound| bound.only);
-        bound.map(|bound| bound.handle)
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    pub(crate) fn with_terms(request: Req, terms: Terms) -> Self {
+        Self { request, terms }
+    }
+
+    /// What goes for later attempts as well: all but the backend that it prefers.
+    #[inline]
+    pub(crate) fn later_terms(&self) -> Terms {
+        Terms {
+            bound: self.terms.bound.filter(|bound| bound.only),
+            ..self.terms.clone()
+        }
     }
 
     /// Sets how long its backend has for the response head, if that is less than the balance's
@@ -162,11 +173,31 @@ impl<Req> Attempt<Req> {
         self
     }
 
+    pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.terms.deadline = deadline;
+    }
+
     /// Sets when the caller has no more time. Waiting for a backend, or for the response head, ends
     /// then, and nobody is blamed.
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.terms.deadline = Some(deadline);
         self
+    }
+}
+
+impl Terms {
+    /// Whether it may go to one backend alone.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.bound.is_some_and(|bound| bound.only)
+    }
+
+    /// Those that it is not to be on.
+    pub(crate) fn tried(&self) -> &[Handle] {
+        &self.tried
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 }
 

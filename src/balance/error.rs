@@ -70,8 +70,9 @@ pub enum Error {
     /// There was no response before the request's deadline.
     #[error(transparent)]
     DeadlineExceeded(#[from] DeadlineExceeded),
-    /// Attempts were made, and none went well.
-    #[error("{} failed ({})", Number(attempts.len()), Comma(attempts))]
+    /// Attempts were made, and none went well. For a single one only if it is not itself how the
+    /// request ended: if its deadline has passed, say.
+    #[error("{} failed ({})", Count(attempts.len()), Comma(attempts))]
     #[non_exhaustive]
     Retried {
         /// How the last one failed, or why there was none after it.
@@ -101,9 +102,16 @@ pub enum Reason {
 
 impl Error {
     /// Adds the attempts that were made, this one included if it was one.
-    pub(crate) fn after(self, attempts: Vec<Attempted>) -> Self {
-        if attempts.len() <= self.attempts().len() {
+    pub(crate) fn after(mut self, attempts: Vec<Attempted>) -> Self {
+        let Some(same) = attempts.last() else {
             return self;
+        };
+        if let Self::Backend { attempt, .. } = &mut self {
+            // Whoever kept them has measured them.
+            *attempt = same.clone();
+            if attempts.len() == 1 {
+                return self;
+            }
         }
         let last = match self {
             Self::Retried { last, .. } => last,
@@ -116,7 +124,7 @@ impl Error {
     }
 
     /// This, or how the last of several attempts ended.
-    fn last(&self) -> &Self {
+    pub(crate) fn last(&self) -> &Self {
         match self {
             Self::Retried { last, .. } => last.last(),
             error => error,
@@ -241,12 +249,12 @@ impl fmt::Display for Reason {
     }
 }
 
-struct Number(usize);
+struct Count(usize);
 
-impl fmt::Display for Number {
+impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            1 => f.write_str("the attempt"),
+            1 => f.write_str("the only attempt"),
             attempts => write!(f, "all {attempts} attempts"),
         }
     }

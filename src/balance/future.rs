@@ -43,8 +43,8 @@ pin_project! {
             future: F,
             completion: Option<Completion>,
         },
-        /// It took too long.
-        Over,
+        /// It took too long: who had it until then.
+        Over { had: Arc<Live> },
     }
 }
 
@@ -167,10 +167,10 @@ where
                         Poll::Ready(result) => result,
                         Poll::Pending => {
                             let cut = ready!(this.limit.poll(cx));
-                            let completion = completion.take();
+                            let completion = completion.take().expect(POLLED_AGAIN);
+                            let had = Arc::clone(completion.live());
                             // The request to the backend ends here, and then it is counted back.
-                            this.state.set(State::Over);
-                            let completion = completion.expect(POLLED_AGAIN);
+                            this.state.set(State::Over { had });
                             return Poll::Ready(Err(cut_off(cut, completion)));
                         }
                     };
@@ -199,7 +199,7 @@ where
                         completion: Some(completion),
                     });
                 }
-                StateProj::Over => panic!("{POLLED_AGAIN}"),
+                StateProj::Over { .. } => panic!("{POLLED_AGAIN}"),
             }
         }
     }
@@ -209,11 +209,12 @@ impl<T, Req, R, K> ResponseFuture<T, Req, R, K>
 where
     R: Route<T, Req>,
 {
-    /// The backend that has the request, if one has.
+    /// The backend that has the request, or had it when its time was over, if one has.
     pub(crate) fn backend(&self) -> Option<&Arc<Live>> {
         match &self.state {
             State::Called { completion, .. } => completion.as_ref().map(Completion::live),
-            _ => None,
+            State::Over { had } => Some(had),
+            State::Waiting { .. } => None,
         }
     }
 }

@@ -26,6 +26,7 @@ mod track;
 mod waiting;
 mod waits;
 
+pub(crate) use self::attempt::Terms;
 pub use self::attempt::{Attempt, Attempts};
 pub use self::attempted::Attempted;
 #[cfg(feature = "tracing")]

@@ -10,9 +10,9 @@ use super::waits::{NEVER, Waits};
 use super::{
     Attempt, Attempts, Direct, Error, OnResponse, ResponseFuture, Route, Shared, Track, share,
 };
-use crate::backend::Value;
+use crate::backend::{Handle, Value};
 use crate::picker::Picker;
-use crate::set::Pool;
+use crate::set::{BackendSet, Pool};
 
 /// One constructor for each algorithm, for a type that has `new(pool, picker)`.
 macro_rules! short_ways_in {
@@ -228,9 +228,13 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
         Balance::with_parts(self.shared, self.route, track, self.waits)
     }
 
-    /// How many there are, whatever their state.
-    pub(crate) fn members(&self) -> usize {
-        self.shared.view().snapshot.all().len()
+    /// Whether there is an eligible backend that is none of these.
+    pub(crate) fn has_another(&self, tried: &[Handle]) -> bool {
+        let lists = &self.shared.view().snapshot.lists;
+        lists.iter().any(|list| {
+            let mut handles = (0..list.len()).map(|rank| list.handle(rank));
+            handles.any(|handle| !tried.contains(&handle))
+        })
     }
 
     pub(crate) fn tracker(&self) -> &K {

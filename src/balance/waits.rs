@@ -30,7 +30,8 @@ impl Waits {
     }
 
     pub(crate) fn set_attempt(&mut self, attempt: Duration) {
-        self.attempt = nanos(attempt);
+        // The longest is no limit, but it was set.
+        self.attempt = nanos(attempt).min(NEVER - 1);
     }
 
     pub(crate) fn set_max(&mut self, max: Duration) {

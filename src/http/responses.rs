@@ -18,6 +18,7 @@ use tower_service::Service;
 use super::OnBodyEnd;
 use crate::backend::Failure;
 use crate::balance::{Balance, Error, OnResponse};
+use crate::deadline::DeadlineExceeded;
 use crate::limit::Overloaded;
 use crate::picker::NoBackend;
 
@@ -259,7 +260,10 @@ fn response_of<B>(error: BoxError, retry_after: Option<Duration>) -> Response<Re
     let overloaded = find(&*error).map(Overloaded::retry_after);
     let known = ours.and_then(Error::retry_after).or(overloaded);
     // One who has left does not come back by waiting.
-    let gone = matches!(ours, Some(Error::NoBackend(NoBackend::Gone)));
+    let gone = matches!(
+        ours.map(Error::last),
+        Some(Error::NoBackend(NoBackend::Gone))
+    );
     let otherwise = retry_after.filter(|_| status == StatusCode::SERVICE_UNAVAILABLE && !gone);
     if let Some(after) = known.or(otherwise) {
         let begun = u64::from(after.subsec_nanos() > 0);
@@ -278,7 +282,11 @@ fn status_of(error: &(dyn StdError + 'static)) -> StatusCode {
             Some(_) => StatusCode::BAD_GATEWAY,
         },
         None if find::<Overloaded>(error).is_some() => StatusCode::SERVICE_UNAVAILABLE,
-        None if Failure::of(error) == Failure::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        None if find::<DeadlineExceeded>(error).is_some()
+            || Failure::of(error) == Failure::Timeout =>
+        {
+            StatusCode::GATEWAY_TIMEOUT
+        }
         None => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -40,6 +40,11 @@ impl Settings {
         self.observer.is_some() || self.hedge.is_some()
     }
 
+    /// Whether somebody wants to know of attempts that were dropped.
+    pub(super) fn looks_at_drops(&self) -> bool {
+        self.observer.is_some() || self.hedge.as_ref().is_some_and(|hedge| hedge.learns())
+    }
+
     pub(super) fn new() -> Self {
         use Failure::{Connect, Gateway, Other, Timeout};
         Self {

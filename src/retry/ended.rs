@@ -52,11 +52,13 @@ impl<Res> Ended<Res> {
 impl<Res> From<Error> for Failed<Res> {
     #[cold]
     fn from(error: Error) -> Self {
-        let failure = error.failure().filter(|_| !error.is_deadline_exceeded());
+        // Where no backend had it there is none, and another attempt would only wait again.
+        let attempt = error.attempts().last().cloned();
+        let outcome = attempt.as_ref().map(Attempted::outcome);
         Self {
-            attempt: error.attempts().last().cloned(),
-            outcome: failure.map(Outcome::Failure),
-            never_left: failure == Some(Failure::Connect),
+            attempt,
+            outcome,
+            never_left: outcome == Some(Outcome::Failure(Failure::Connect)),
             retry_after: None,
             may_retry: true,
             result: Err(error),

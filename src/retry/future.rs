@@ -13,8 +13,8 @@ use tower_service::Service;
 use super::Repeat;
 use super::core::Core;
 use super::ended::{Ended, Failed};
-use crate::backend::{Handle, Live, Outcome};
-use crate::balance::{Attempt, Attempted, Error, ResponseFuture, Route, Track};
+use crate::backend::{Live, Outcome};
+use crate::balance::{Attempt, Attempted, Error, ResponseFuture, Route, Terms, Track};
 use crate::time::{later, now};
 
 pin_project! {
@@ -27,13 +27,12 @@ pin_project! {
         core: Arc<Core<T, Req, R, K, P>>,
         // What later attempts are copied from.
         kept: Option<Req>,
-        // To which backend alone they go.
-        only: Option<Handle>,
+        // Where they may go, and by when.
+        terms: Terms,
         safe: bool,
         done: bool,
         // How many attempts there were.
         made: u32,
-        deadline: Option<Instant>,
         // When the attempt began.
         began: Instant,
         #[pin]
@@ -46,7 +45,7 @@ pin_project! {
         R: Route<T, Req>,
     {
         fn drop(this: Pin<&mut Self>) {
-            if !this.done && this.core.settings.observer.is_some() {
+            if !this.done && this.core.settings.looks_at_drops() {
                 this.dropped();
             }
         }
@@ -57,6 +56,9 @@ pin_project! {
 struct Rare<T, Req, R: Route<T, Req>, K> {
     /// Those that are over.
     ended: Vec<Attempted>,
+    /// What backends have said of another attempt: that there is to be none, or none before.
+    forbidden: bool,
+    not_before: Option<Instant>,
     pause: Option<Pin<Box<Sleep>>>,
     hedge: HedgeState<T, Req, R, K>,
 }
@@ -91,18 +93,16 @@ where
         };
         let ours = settings.total_time.map(|time| later(began, time));
         let theirs = repeat.deadline(attempt.request());
-        let deadline = [ours, theirs].into_iter().flatten().min();
-        if let Some(deadline) = deadline {
-            attempt = attempt.deadline(deadline);
-        }
+        let its_own = attempt.terms().deadline();
+        let deadline = [ours, theirs, its_own].into_iter().flatten().min();
+        attempt.set_deadline(deadline);
         repeat.prepare(attempt.request_mut(), 0, left(deadline, began));
         Self {
             kept,
-            only: attempt.only_on(),
+            terms: attempt.later_terms(),
             safe,
             done: false,
             made: 1,
-            deadline,
             began,
             attempt: Some(core.balance.attempt(attempt)),
             rare: None,
@@ -123,12 +123,21 @@ where
             Ended::Well(response, live) => Some(Ok(self.succeed(response, &live, began))),
             Ended::Badly(failed) => {
                 let now = now();
+                let took = now.saturating_duration_since(began);
                 if let Some(mut attempt) = failed.attempt.clone() {
-                    attempt.set_took(now.saturating_duration_since(began));
+                    // The caller's deadline has ended it, who had waited for so long.
+                    let cut_short = attempt.outcome() == Outcome::Cancelled;
+                    if let (Some(hedge), true) = (&self.core.settings.hedge, cut_short) {
+                        hedge.record(took, now);
+                    }
+                    attempt.set_took(took);
                     self.as_mut().note(attempt);
                 }
                 // An error never wins while another attempt is pending.
                 if self.attempt.is_some() || self.is_hedging() {
+                    let rare = self.rare();
+                    rare.forbidden |= !failed.may_retry;
+                    rare.not_before = failed.retry_after.map(|wait| later(now, wait));
                     return None;
                 }
                 match self.as_ref().get_ref().pause_before_another(&failed, now) {
@@ -157,6 +166,7 @@ where
                 .is_some_and(|outcome| settings.on.contains(outcome))
             && (self.safe || failed.never_left)
             && failed.may_retry
+            && !self.rare.as_ref().is_some_and(|rare| rare.forbidden)
             && self.core.repeat.can_send(copy);
         if !wanted {
             return None;
@@ -165,9 +175,12 @@ where
             0 => Duration::ZERO,
             retries => settings.backoff.delay(retries),
         };
-        let pause = backoff.max(failed.retry_after.unwrap_or_default());
+        let not_before = self.rare.as_ref().and_then(|rare| rare.not_before);
+        let told = not_before.map(|time| time.saturating_duration_since(now));
+        let pause = backoff.max(failed.retry_after.max(told).unwrap_or_default());
         let in_time = self
-            .deadline
+            .terms
+            .deadline()
             .is_none_or(|deadline| later(now, pause) < deadline);
         // Without a runtime there is no timer.
         let can_wait = pause.is_zero() || tokio::runtime::Handle::try_current().is_ok();
@@ -176,34 +189,35 @@ where
 
     /// Makes another attempt, on a backend that has not had the request.
     fn again(mut self: Pin<&mut Self>, now: Instant) {
-        let Some(attempt) = self.as_mut().next_attempt(now) else {
+        let keeps = self.made + 1 < self.core.settings.attempts;
+        let Some(attempt) = self.as_mut().next_attempt(now, keeps) else {
             return;
         };
         let this = self.project();
+        if let Some(rare) = this.rare
+            && let HedgeState::Armed(_) = rare.hedge
+        {
+            // The time that it runs for is that of the attempt before.
+            rare.hedge = HedgeState::Unarmed;
+        }
         let future = this.core.balance.attempt(attempt);
         *this.began = now;
         let mut slot = this.attempt;
         slot.set(Some(future));
     }
 
-    fn next_attempt(self: Pin<&mut Self>, now: Instant) -> Option<Attempt<Req>> {
+    fn next_attempt(self: Pin<&mut Self>, now: Instant, keeps: bool) -> Option<Attempt<Req>> {
         let this = self.project();
         let repeat = &this.core.repeat;
-        let is_last = *this.made + 1 >= this.core.settings.attempts;
-        let copy = this.kept.as_ref().filter(|_| !is_last);
-        // If it cannot be copied any more, this attempt is the last.
-        let mut request = match copy.and_then(|kept| repeat.copy(kept)) {
-            Some(copy) => copy,
-            None => this.kept.take()?,
-        };
-        repeat.prepare(&mut request, *this.made, left(*this.deadline, now));
+        // A copy of which no other can be made is the last.
+        let copy = this.kept.as_ref().filter(|_| keeps);
+        let copy = copy.and_then(|kept| repeat.copy(kept));
+        let mut request = copy.or_else(|| this.kept.take())?;
+        repeat.prepare(&mut request, *this.made, left(this.terms.deadline(), now));
         *this.made += 1;
-        let mut attempt = Attempt::new(request);
-        if let Some(deadline) = *this.deadline {
-            attempt = attempt.deadline(deadline);
-        }
-        if let Some(handle) = *this.only {
-            return Some(attempt.only(handle));
+        let attempt = Attempt::with_terms(request, this.terms.clone());
+        if this.terms.is_bound() {
+            return Some(attempt);
         }
         let ended = this.rare.iter().flat_map(|rare| &rare.ended);
         Some(ended.fold(attempt, |attempt, ended| attempt.not_on(ended.handle())))
@@ -219,7 +233,7 @@ where
         if !self.safe
             || self.kept.is_none()
             || self.made >= settings.attempts
-            || self.only.is_some()
+            || self.terms.is_bound()
         {
             return false;
         }
@@ -253,12 +267,18 @@ where
             return false;
         };
         let now = now();
+        let ended = self.rare.iter().flat_map(|rare| &rare.ended);
+        let mut tried: Vec<_> = ended.map(Attempted::handle).collect();
+        tried.push(has_it);
+        tried.extend(self.terms.tried());
         let can_send = |copy| core.repeat.can_send_beside(copy);
-        let wanted = core.balance.members() > 1 && self.kept.as_ref().is_some_and(can_send);
+        let wanted = core.balance.has_another(&tried) && self.kept.as_ref().is_some_and(can_send);
         if !wanted || !core.settings.budget.withdraw_at(now) {
             return false;
         }
-        let Some(attempt) = self.as_mut().next_attempt(now) else {
+        // The copy is kept: if all others turn out to be full, this was no attempt.
+        let keeps = true;
+        let Some(attempt) = self.as_mut().next_attempt(now, keeps) else {
             return false;
         };
         let attempt = attempt.not_on(has_it).strictly();
@@ -331,6 +351,8 @@ where
         self.project().rare.get_or_insert_with(|| {
             Box::new(Rare {
                 ended: Vec::new(),
+                forbidden: false,
+                not_before: None,
                 pause: None,
                 hedge: HedgeState::Unarmed,
             })
@@ -390,7 +412,8 @@ where
         }
     }
 
-    /// Tells the observer of a request that nobody waits for any more.
+    /// Notes down what was pending of a request that nobody waits for any more, and tells the
+    /// observer.
     #[cold]
     fn dropped(mut self: Pin<&mut Self>) {
         self.as_mut().cancel_pending(now());
@@ -416,9 +439,13 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         assert!(!self.done, "polled after it was ready");
+        // A hedge is polled before the attempt beside it is polled again: whether somebody has it
+        // is known before the other can end.
+        let mut has_hedged = false;
         loop {
             let mut this = self.as_mut().project();
-            if let Some(future) = this.attempt.as_mut().as_pin_mut()
+            if !has_hedged
+                && let Some(future) = this.attempt.as_mut().as_pin_mut()
                 && let Poll::Ready(result) = future.poll_keeping(cx, |of| Arc::clone(of.live()))
             {
                 let is_usual = this.rare.is_none() && !this.core.settings.looks_at_successes();
@@ -452,10 +479,19 @@ where
                 if let HedgeState::Running(future, began) = &mut rare.hedge {
                     let result = future.as_mut().poll_keeping(cx, |of| Arc::clone(of.live()));
                     let Poll::Ready(result) = result else {
+                        if *this.made >= this.core.settings.attempts {
+                            *this.kept = None;
+                        }
                         return Poll::Pending;
                     };
                     let began = *began;
                     rare.hedge = HedgeState::Over;
+                    if let Err(error) = &result
+                        && error.attempts().is_empty()
+                        && !error.is_deadline_exceeded()
+                    {
+                        *this.made -= 1;
+                    }
                     if let Some(answer) = self.as_mut().ended(result, began) {
                         return Poll::Ready(answer);
                     }
@@ -465,6 +501,7 @@ where
             if !self.as_mut().hedge(cx) {
                 return Poll::Pending;
             }
+            has_hedged = true;
         }
     }
 }

@@ -6,9 +6,9 @@
 //! that is what makes an overload last. For three seconds all of them hang. Time is paused.
 //!
 //! The first two tests are the measure: the world without retries, and with three of them for
-//! everybody. What is missing is the promise, in the same world with evenkeel's own retries: with
-//! its budget (a fifth of the requests), the last seconds have no failures, and of all attempts no
-//! more than a fifth of the requests, and what the budget grants at the least, are retries.
+//! everybody. The third is the promise, in the same world with evenkeel's own retries: with its
+//! budget (a fifth of the requests), the last seconds have no failures, and of all attempts no more
+//! than a fifth of the requests, and what the budget grants at the least, are retries.
 
 use std::future::Future;
 use std::io;
@@ -18,11 +18,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use evenkeel::retry::RetryLayer;
 use evenkeel::{Backend, Balance, Pool};
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tower::{Service, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 
 const BACKENDS: [&str; 4] = ["a", "b", "c", "d"];
 const SERVES_IN: Duration = Duration::from_millis(40);
@@ -140,4 +141,23 @@ async fn retries_without_a_budget_make_a_hang_last_for_ever() {
     let storm = storm(with_three_retries).await;
     assert!(storm.late_failures * 10 > storm.late * 9, "{storm:?}");
     assert!(storm.attempts > storm.requests * 3, "{storm:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_a_budget_a_hang_is_over_and_retries_are_few() {
+    let layer = RetryLayer::new(|_request: &()| true).attempts(4).unwrap();
+    let storm = storm(|balance| {
+        let retrying = layer.layer(balance);
+        async { retrying.oneshot(()).await.is_ok() }
+    })
+    .await;
+    assert_eq!(storm.late_failures, 0, "{storm:?}");
+    // A fifth, and ten a second, of which ten seconds are there at the start.
+    let retries = storm.requests / 5 + 10 * (END.as_secs() as usize + 10);
+    let most = storm.requests + retries;
+    assert!(storm.attempts <= most, "{most}: {storm:?}");
+    assert!(
+        storm.attempts > storm.requests + 100,
+        "it retried: {storm:?}"
+    );
 }

@@ -1,0 +1,7 @@
+//! How long a request may take.
+
+#![cfg(feature = "http")]
+
+mod attempts;
+mod layer;
+mod over_http;
