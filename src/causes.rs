@@ -9,9 +9,9 @@ pub(crate) fn causes<'e>(
     error: &'e (dyn Error + 'static),
 ) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| {
-        match error.downcast_ref().and_then(io::Error::get_ref) {
-            Some(inside) => Some(inside),
-            None => error.source(),
+        if let Some(inside) = error.downcast_ref().and_then(io::Error::get_ref) {
+            return Some(inside);
         }
+        error.source()
     })
 }

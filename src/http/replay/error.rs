@@ -40,6 +40,6 @@ pub enum CannotReplay {
 impl CannotReplay {
     /// Whether an error, or a cause of it, is this.
     pub(crate) fn is_cause_of(error: &(dyn Error + 'static)) -> bool {
-        causes(error).any(|error| error.is::<Self>())
+        causes(error).any(<dyn Error>::is::<Self>)
     }
 }

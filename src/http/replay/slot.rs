@@ -101,13 +101,11 @@ impl<B> Slot<B> {
 
     /// Gives back what was taken, which may be lost.
     pub(super) fn put_back(&self, mut recording: Recording<B>) {
-        match recording.lost() {
-            Some(why) => self.lose(why),
-            None => {
-                recording.rewind();
-                self.change(State::Here(recording));
-            }
+        if let Some(why) = recording.lost() {
+            return self.lose(why);
         }
+        recording.rewind();
+        self.change(State::Here(recording));
     }
 
     /// Says that what was taken cannot be sent again, whether it is given back or not.

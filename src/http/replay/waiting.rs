@@ -18,13 +18,12 @@ impl Waiting {
             self.tickets += 1;
             Ticket(self.tickets)
         });
-        match self.wakers.iter_mut().find(|(of, _)| *of == ticket) {
-            Some((_, before)) => Some(std::mem::replace(before, waker)),
-            None => {
-                self.wakers.push((ticket, waker));
-                None
-            }
+        let mut waiting = self.wakers.iter_mut();
+        if let Some((_, before)) = waiting.find(|(of, _)| *of == ticket) {
+            return Some(std::mem::replace(before, waker));
         }
+        self.wakers.push((ticket, waker));
+        None
     }
 
     /// Takes a copy off the list; returns what is to be dropped without a lock.
