@@ -15,6 +15,7 @@
 //! | addresses and one HTTP client | [`http::BalanceLayer`] around the client |
 //! | addresses and a maker of connections | [`Pool::connected`](Pool::connected), then [`Balance`] |
 //! | an axum router in front of any of these | [`Balance::into_http_responses`] |
+//! | any of the HTTP ones, and retries, limits and deadlines | [`http::recommended`] |
 //! | no tower at all | [`picker::Selector`], or a [`Picker`] and any [`BackendSet`] |
 //!
 //! # Modules
@@ -23,19 +24,24 @@
 //! * [`set`]: the membership, and the trait that pickers read
 //! * [`picker`]: the algorithms, and the trait to write your own; by a key: [`picker::hash`]
 //! * [`balance`]: the service, its future, its errors
-//! * [`limit`]: so many requests in flight, and a queue before them
+//! * [`retry`]: another attempt on another backend, hedges, the budget
+//! * [`limit`]: so many requests in flight in all, and a queue before them
+//! * [`deadline`]: how long a request may take
 //! * [`connect`]: a service for each address, made when it is needed
 //! * [`health`]: probes, and ejection by what the traffic shows
-//! * [`http`]: addresses, bodies, responses; keys of requests, sticky sessions
+//! * [`http`]: addresses, bodies, responses; keys of requests, sticky sessions; the recommended stack
 //! * [`discover`]: where members come from
-//! * [`guide`]: when backends fail; hashing and affinity; coming from `tower::balance`; how it is
-//!   built
+//! * `observe`: attempts, told to `tracing`
+//! * [`guide`]: high availability; when backends fail; hashing and affinity; coming from
+//!   `tower::balance`; how it is built
 //!
 //! # Features
 //!
 //! * `http` (default): [`http`], and all of `tower`.
 //! * `sticky`: [`http::sticky`].
-//! * `tower`: [`balance`], [`connect`], [`discover`], [`limit`], probes in [`health`].
+//! * `tracing`: `observe`, and all of `tower`.
+//! * `tower`: [`balance`], [`connect`], [`deadline`], [`discover`], [`limit`], [`retry`], probes in
+//!   [`health`].
 //! * None: [`backend`], [`set`], [`picker`] and ejection, without tower, tokio and http.
 //!
 //! # Versions
@@ -63,6 +69,8 @@ pub mod http;
 mod invalid;
 #[cfg(feature = "tower")]
 pub mod limit;
+#[cfg(feature = "tracing")]
+pub mod observe;
 pub mod picker;
 mod random;
 #[cfg(feature = "tower")]

@@ -13,6 +13,7 @@
 //! | `picks` | the pick alone |
 //! | `threads` | the same requests on two threads, and what the second one gains with 1 µs of work in the service |
 //! | `changes` | one change of the membership, with a balance over the pool |
+//! | `stack` | what retries, limits and ejection add to a request that goes well |
 //! | `compare` | tower's p2c `Balance`: alone, and behind the `Buffer` that it needs to be shared |
 //!
 //! The machine may be shared with others, so a part is measured in short batches and interleaved
@@ -28,6 +29,7 @@ mod common;
 mod compare;
 mod ours;
 mod pickers;
+mod stack;
 mod theirs;
 mod threads;
 
@@ -106,6 +108,9 @@ fn main() {
     }
     if arguments.wants("changes") {
         changes::compare(&plan, &mut targets);
+    }
+    if arguments.wants("stack") {
+        stack::compare(&plan, &mut targets);
     }
     if arguments.wants("compare") {
         compare::compare(&plan, &mut targets);

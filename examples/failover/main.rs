@@ -1,5 +1,5 @@
 //! Backends fail, hang, die and come back while traffic runs; what the pool makes of it is printed
-//! as it happens.
+//! as it happens. Nothing is sent again, so that it shows; `high_availability` has the retries.
 //!
 //! Three small HTTP servers and a backup, in this process and on the loopback interface, get 200
 //! requests a second. It takes about 20 seconds, and ends with an error if anything that is said

@@ -1,5 +1,5 @@
 //! A reverse proxy for HTTP/1.1: hyper's server in front, `BalanceLayer` around hyper-util's client
-//! behind.
+//! behind, and around that the recommended stack: retries, limits, time-outs.
 //!
 //! Without arguments it shows what the algorithms do. It starts three small backends of its own,
 //! one of them slow, sends itself traffic under each algorithm, and prints a table:

@@ -135,6 +135,7 @@ impl Trial {
     }
 
     /// Passes it on.
+    #[cfg(feature = "tower")]
     pub(crate) fn into_epoch(mut self) -> NonZeroU32 {
         self.live = None;
         self.epoch

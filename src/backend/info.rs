@@ -30,6 +30,7 @@ pub struct BackendInfo {
     pub(crate) share: f64,
     pub(crate) counts: Counts,
     pub(crate) in_flight: usize,
+    pub(crate) max_in_flight: Option<u32>,
     pub(crate) latency: Option<Duration>,
 }
 
@@ -153,6 +154,12 @@ impl BackendInfo {
         self.in_flight
     }
 
+    /// Returns how many requests it takes at once, if there is a [limit](crate::set::Limits); if it
+    /// adapts, what it is now.
+    pub fn max_in_flight(&self) -> Option<usize> {
+        self.max_in_flight.map(|max| max as usize)
+    }
+
     /// Returns the latency to expect, if it was ever measured.
     pub fn latency(&self) -> Option<Duration> {
         self.latency
@@ -203,11 +210,11 @@ impl fmt::Display for BackendInfo {
         if let Some(why) = &self.why {
             write!(f, " ({why})")?;
         }
-        write!(
-            f,
-            ", weight {}, {} in flight",
-            self.settings.weight, self.in_flight
-        )?;
+        write!(f, ", weight {}, {}", self.settings.weight, self.in_flight)?;
+        if let Some(max) = self.max_in_flight {
+            write!(f, " of {max}")?;
+        }
+        f.write_str(" in flight")?;
         if self.eligible && self.share < 1.0 {
             write!(f, ", at {:.0} %", self.share * 100.0)?;
         }

@@ -62,6 +62,7 @@ pub(crate) struct Line {
 pub(crate) struct Place {
     line: Arc<Line>,
     slot: u32,
+    came_first: bool,
     /// Whether it leaves with room.
     has_room: bool,
 }
@@ -87,7 +88,6 @@ impl Line {
     }
 
     /// Both at once.
-    #[allow(dead_code, reason = "for the limits of single backends")]
     pub(crate) fn set(&self, bound: u32, newest_first: bool) {
         let mut order = self.lock();
         order.set_bound(bound);
@@ -111,11 +111,11 @@ impl Line {
     /// Followed by [`call`](Self::call): there may be room by now.
     pub(crate) fn join(line: &Arc<Self>, waker: &Waker) -> Option<Place> {
         let waker = waker.clone();
-        let slot = {
+        let (slot, came_first) = {
             let mut order = line.lock();
             let slot = order.join(waker)?;
             line.length.store(order.len(), Ordering::Relaxed);
-            slot
+            (slot, order.len() == 1)
         };
         // For those who look for room themselves.
         fence(Ordering::SeqCst);
@@ -123,6 +123,7 @@ impl Line {
         Some(Place {
             line,
             slot,
+            came_first,
             has_room: false,
         })
     }
@@ -148,11 +149,35 @@ impl Line {
     }
 
     /// Calls all: it may be that what is room for them is not what it was.
-    #[allow(dead_code, reason = "for the limits of single backends")]
     pub(crate) fn call_all(&self) {
         if self.has_any() {
             self.wake(|order, wakers| while order.call(wakers) {});
         }
+    }
+
+    /// The same as [`call`](Self::call), for who has given room back by a step of `SeqCst` just
+    /// before: that step and this load are in the one order of such operations, in which the fence
+    /// of who joins is, too, so that no fence is needed here. (A model knows no such order.)
+    #[inline]
+    pub(crate) fn call_after_step(&self, room: impl FnOnce() -> u32) {
+        if self.has_any_after_step() {
+            self.call(room);
+        }
+    }
+
+    /// The same as [`call_next`](Self::call_next), after such a step.
+    #[inline]
+    pub(crate) fn call_next_after_step(&self) {
+        if self.has_any_after_step() {
+            self.call_next();
+        }
+    }
+
+    #[inline]
+    fn has_any_after_step(&self) -> bool {
+        #[cfg(evenkeel_loom)]
+        fence(Ordering::SeqCst);
+        self.length.load(Ordering::SeqCst) != 0
     }
 
     /// Whether there is anybody in line, read after all that was done before.
@@ -177,6 +202,11 @@ impl Line {
 }
 
 impl Place {
+    /// Whether nobody was in line when it joined. Of those who come at the same time, one is first.
+    pub(crate) fn came_first(&self) -> bool {
+        self.came_first
+    }
+
     /// Ready if it has been called, and until it answers to that. Otherwise keeps the waker.
     ///
     /// The answer is one of [`leave`](Self::leave), [`wait_again`](Self::wait_again) and
@@ -205,7 +235,6 @@ impl Place {
     /// behind it is called. Never one before it, so that it ends.
     ///
     /// Followed by another look: there may be other room by now.
-    #[allow(dead_code, reason = "for the limits of single backends")]
     pub(crate) fn pass_on(&mut self) {
         let slot = self.slot;
         self.line.wake(|order, wakers| order.pass_on(slot, wakers));

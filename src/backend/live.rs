@@ -288,7 +288,8 @@ impl Live {
 
     #[inline]
     pub(super) fn leave(&self) {
-        let before = self.in_flight.fetch_sub(1, Ordering::Acquire);
+        // `SeqCst` for those who wait for room; see `Line::call_after_step`.
+        let before = self.in_flight.fetch_sub(1, Ordering::SeqCst);
         if before & STEPS != 0 {
             let count = (before & !FLAGS) - 1;
             self.stepped(before, count, Total::sub);
@@ -307,7 +308,7 @@ impl Live {
     #[inline(never)]
     fn give_room(&self) {
         if let Some(room) = self.room() {
-            room.lines().call_next();
+            room.lines().call_next_after_step();
         }
     }
 

@@ -11,6 +11,7 @@ use super::adaptive::Adaptive;
 use super::latency::{Average, Waiting};
 use super::level::{LEVELS, Levels, Place};
 use super::line::{self, Line};
+use super::room::{Lines, MaxInFlight};
 use super::{AdaptiveLimit, Guard, Handle, LatencySettings, Live, Outcome, Phase, Total};
 use crate::sync::{AtomicU32, Ordering};
 
@@ -453,5 +454,157 @@ fn room_of_no_use_to_the_first_reaches_the_second() {
         }
         assert!(room.poll(&mut second));
         assert!(first.poll_called(&mut cx).is_pending());
+    });
+}
+
+/// A backend that takes one request at once, as those who wait for it use it.
+struct Narrow {
+    live: Arc<Live>,
+    lines: Arc<Lines>,
+    inside: AtomicU32,
+}
+
+impl Narrow {
+    /// With one request in flight.
+    fn full() -> Arc<Self> {
+        let (live, ..) = live();
+        let lines = Arc::new(Lines::new(8, false));
+        live.set_limit(Some(MaxInFlight::Fixed(1)), &lines);
+        let inside = AtomicU32::new(0);
+        let narrow = Self {
+            live,
+            lines,
+            inside,
+        };
+        assert!(narrow.take(false));
+        Arc::new(narrow)
+    }
+
+    fn take(&self, called: bool) -> bool {
+        let taken = self.live.enter_below(1, called).is_some();
+        if taken {
+            let others = self.inside.fetch_add(1, Ordering::Relaxed);
+            assert_eq!(others, 0, "two are inside");
+        }
+        taken
+    }
+
+    fn give(&self) {
+        self.inside.fetch_sub(1, Ordering::Relaxed);
+        self.live.leave();
+    }
+
+    /// Takes the room at once, or waits for it.
+    fn enter(&self) -> Option<line::Place> {
+        if self.take(false) {
+            return None;
+        }
+        let place = Line::join(&self.lines.anyone, Waker::noop()).expect("room in the line");
+        let looks = place.came_first();
+        self.wait(place, looks)
+    }
+
+    /// Whether it still waits.
+    fn wait(&self, mut place: line::Place, mut looks: bool) -> Option<line::Place> {
+        let mut cx = Context::from_waker(Waker::noop());
+        loop {
+            let called = place.poll_called(&mut cx).is_ready();
+            if !called && !looks {
+                return Some(place);
+            }
+            if self.take(true) {
+                place.leave();
+                self.lines.call_next();
+                return None;
+            }
+            looks = called;
+            if called {
+                place.wait_again();
+            }
+        }
+    }
+
+    /// All who wait get it, one after the other.
+    fn serve(&self, waiting: impl IntoIterator<Item = Option<line::Place>>) {
+        let mut waiting: Vec<_> = waiting.into_iter().flatten().collect();
+        while !waiting.is_empty() {
+            let before = waiting.len();
+            waiting = waiting
+                .into_iter()
+                .filter_map(|place| {
+                    let place = self.wait(place, false);
+                    if place.is_none() {
+                        self.give();
+                    }
+                    place
+                })
+                .collect();
+            assert!(waiting.len() < before, "they wait while there is room");
+        }
+        assert_eq!((self.live.in_flight(), self.lines.len()), (0, 0));
+    }
+}
+
+/// Every interleaving would take minutes, or hours with a third thread.
+fn check_most(model: impl Fn() + Sync + Send + 'static) {
+    let mut most = loom::model::Builder::new();
+    most.preemption_bound = Some(3);
+    most.check(model);
+}
+
+#[test]
+fn whoever_comes_while_a_full_backend_becomes_free_gets_it() {
+    check_most(|| {
+        let narrow = Narrow::full();
+        let comes = {
+            let narrow = Arc::clone(&narrow);
+            thread::spawn(move || {
+                let place = narrow.enter();
+                if place.is_none() {
+                    narrow.give();
+                }
+                place
+            })
+        };
+        narrow.give();
+        let mine = narrow.enter();
+        if mine.is_none() {
+            narrow.give();
+        }
+        let theirs = comes.join().unwrap();
+        narrow.serve([mine, theirs]);
+    });
+}
+
+#[test]
+fn two_who_come_at_once_do_not_both_leave_it_to_the_other_to_look() {
+    check_most(|| {
+        let narrow = Narrow::full();
+        let come = [(); 2].map(|()| {
+            let narrow = Arc::clone(&narrow);
+            thread::spawn(move || {
+                let place = narrow.enter();
+                if place.is_none() {
+                    narrow.give();
+                }
+                place
+            })
+        });
+        narrow.give();
+        let waiting = come.map(|comes| comes.join().unwrap());
+        narrow.serve(waiting);
+    });
+}
+
+#[test]
+fn who_was_called_and_gives_up_leaves_the_backend_to_the_next() {
+    loom::model(|| {
+        let narrow = Narrow::full();
+        let first = narrow.enter();
+        let second = narrow.enter();
+        let gives_up = thread::spawn(move || drop(first));
+        narrow.give();
+        gives_up.join().unwrap();
+        narrow.serve([second]);
     });
 }

@@ -64,7 +64,7 @@ impl Failure {
     ///
     /// Known are [`io::Error`] (refused, unreachable, address not available:
     /// [`Connect`](Failure::Connect); timed out: [`Timeout`](Failure::Timeout)), and, with the
-    /// feature `tower`, the time-outs of tokio and of this crate's dependencies. The rest is
+    /// feature `tower`, the time-outs of tokio, of tower and of this crate. The rest is
     /// [`Other`](Failure::Other).
     ///
     /// # Examples
@@ -96,7 +96,10 @@ impl fmt::Display for Failure {
 
 fn classify(error: &(dyn Error + 'static)) -> Option<Failure> {
     #[cfg(feature = "tower")]
-    if error.is::<tokio::time::error::Elapsed>() || error.is::<tower::timeout::error::Elapsed>() {
+    if error.is::<tokio::time::error::Elapsed>()
+        || error.is::<tower::timeout::error::Elapsed>()
+        || error.is::<crate::deadline::DeadlineExceeded>()
+    {
         return Some(Failure::Timeout);
     }
     let error = error.downcast_ref::<io::Error>()?;

@@ -43,7 +43,14 @@ impl Lines {
         self.choosy.set(length, newest_first);
     }
 
-    /// There is room for one more at some backend.
+    /// A backend has given room back, by a step of `SeqCst` just before.
+    #[inline]
+    pub(super) fn call_next_after_step(&self) {
+        self.anyone.call_next_after_step();
+        self.choosy.call_next_after_step();
+    }
+
+    /// There may be room for one more at some backend.
     #[inline]
     pub(crate) fn call_next(&self) {
         self.anyone.call_next();

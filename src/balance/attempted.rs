@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::{Handle, Live, Outcome};
+use crate::picker::{NAMED, and_more};
 
 /// One attempt at a request that is over: which backend had it, how it ended, how long it took.
 ///
@@ -69,6 +70,19 @@ impl Attempted {
     /// [retry](crate::retry) measures it.
     pub fn took(&self) -> Option<Duration> {
         self.took
+    }
+}
+
+/// Attempts in their order, the first few of them by name.
+pub(crate) struct Comma<'a>(pub(crate) &'a [Attempted]);
+
+impl fmt::Display for Comma<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, attempt) in self.0.iter().take(NAMED).enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            write!(f, "{comma}{attempt}")?;
+        }
+        and_more(f, self.0.len())
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tower::BoxError;
 
 use super::Attempted;
+use super::attempted::Comma;
 use crate::backend::Failure;
 use crate::connect::ConnectError;
 use crate::deadline::DeadlineExceeded;
@@ -69,11 +70,11 @@ pub enum Error {
     /// There was no response before the request's deadline.
     #[error(transparent)]
     DeadlineExceeded(#[from] DeadlineExceeded),
-    /// Several attempts were made, and none went well.
-    #[error("all {} attempts failed ({})", attempts.len(), Comma(attempts))]
+    /// Attempts were made, and none went well.
+    #[error("{} failed ({})", Number(attempts.len()), Comma(attempts))]
     #[non_exhaustive]
     Retried {
-        /// How the last one failed.
+        /// How the last one failed, or why there was none after it.
         #[source]
         last: Box<Error>,
         /// All of them, in the order in which they ended.
@@ -104,8 +105,12 @@ impl Error {
         if attempts.len() <= self.attempts().len() {
             return self;
         }
+        let last = match self {
+            Self::Retried { last, .. } => last,
+            error => Box::new(error),
+        };
         Self::Retried {
-            last: Box::new(self),
+            last,
             attempts: attempts.into(),
         }
     }
@@ -236,15 +241,14 @@ impl fmt::Display for Reason {
     }
 }
 
-struct Comma<'a>(&'a [Attempted]);
+struct Number(usize);
 
-impl fmt::Display for Comma<'_> {
+impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, attempt) in self.0.iter().take(NAMED).enumerate() {
-            let comma = if i == 0 { "" } else { ", " };
-            write!(f, "{comma}{attempt}")?;
+        match self.0 {
+            1 => f.write_str("the attempt"),
+            attempts => write!(f, "all {attempts} attempts"),
         }
-        and_more(f, self.0.len())
     }
 }
 

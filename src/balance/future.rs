@@ -242,8 +242,12 @@ fn cut_off(cut: Cut, completion: Completion) -> Error {
             let outcome = Outcome::Failure(Failure::Timeout);
             failed(timed_out.into(), outcome, completion)
         }
-        // Dropped, it is cancelled.
-        Cut::Deadline(exceeded) => exceeded.into(),
+        Cut::Deadline(exceeded) => {
+            let outcome = Outcome::Cancelled;
+            let attempt = Attempted::new(completion.live(), outcome, completion.elapsed());
+            completion.finish(outcome);
+            Error::from(exceeded).after(vec![attempt])
+        }
     }
 }
 

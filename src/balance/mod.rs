@@ -28,6 +28,8 @@ mod waits;
 
 pub use self::attempt::{Attempt, Attempts};
 pub use self::attempted::Attempted;
+#[cfg(feature = "tracing")]
+pub(crate) use self::attempted::Comma;
 pub use self::error::{Error, PassedOver, Reason};
 pub use self::future::ResponseFuture;
 pub use self::route::{Direct, Route};

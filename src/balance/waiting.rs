@@ -173,7 +173,9 @@ where
                         if self.join_line(cx) {
                             continue;
                         }
-                        return Poll::Ready(Err(self.error(None)));
+                        if !self.is_asking() {
+                            return Poll::Ready(Err(self.error(None)));
+                        }
                     }
                     None
                 }
@@ -204,10 +206,13 @@ where
         if self.max.is_up(cx) {
             return false;
         }
-        self.place = Line::join(line, cx.waker());
+        let Some(place) = Line::join(line, cx.waker()) else {
+            return false;
+        };
         // There may be room by now, of which those in front know if there are any.
-        self.look = self.is_choosy() || line.len() == 1;
-        self.place.is_some()
+        self.look = self.is_choosy() || place.came_first();
+        self.place = Some(place);
+        true
     }
 
     /// It was called and has found nothing, perhaps since another was faster.
@@ -349,7 +354,7 @@ where
     fn round_on(
         &mut self,
         entry: &Entry<T, Req>,
-        (was_full, may_take): (bool, bool),
+        (mut was_full, may_take): (bool, bool),
         pick_cx: &mut picker::Context,
         cx: &mut Context<'_>,
     ) -> Result<Round<R::Service>, Option<NoBackend>> {
@@ -385,6 +390,11 @@ where
                 return Ok(ready);
             }
             masked.mask_original(rank);
+            if self.full && !was_full {
+                // Where one is full, others are, which need not be picked one by one.
+                was_full = true;
+                entry.mask_full(&mut masked, pick_cx);
+            }
         }
     }
 
@@ -431,6 +441,8 @@ where
     }
 
     fn error(&mut self, cause: Option<NoBackend>) -> Error {
+        // Now, and not only when whoever has the error drops this.
+        self.place = None;
         if self.full {
             let snapshot = &self.shared.view().snapshot;
             let retry_after = snapshot.rules.limits.wait_told();

@@ -8,9 +8,7 @@ use http_body::Body;
 use tower::{BoxError, ServiceBuilder};
 use tower_service::Service;
 
-use super::{
-    ByMethod, Classify, HttpResponses, OnBodyEnd, Replay, ReplayBody, ReplayLayer, UntilBodyEnd,
-};
+use super::{ByMethod, Classify, HttpResponses, OnBodyEnd, ReplayBody, UntilBodyEnd};
 use crate::backend::Value;
 use crate::balance::{Balance, Error, Route};
 use crate::health::{Ejection, Health, Watching};
@@ -30,7 +28,7 @@ use crate::set::Pool;
 ///              └ bodies up to 64 KiB can be sent again
 /// ```
 ///
-/// That is [`ReplayLayer::new`], [`LimitLayer::new`]`(1024)` counted to the body's end,
+/// That is [`ReplayLayer::new`](super::ReplayLayer::new), [`LimitLayer::new`]`(1024)` counted to the body's end,
 /// [`RetryLayer::new`]`(`[`ByMethod`]`)` with a [`total_time`](RetryLayer::total_time) of 30 s, and
 /// [`Balance::attempt_timeout`] of 5 s. The pool is watched by [`Ejection`] from the first request
 /// on, unless its health is [watched](Health) already: after 5 failures in a row a backend is left
@@ -83,15 +81,13 @@ where
     T: Value,
 {
     let pool = balance.pool().clone();
-    let limit = LimitLayer::new(1024).expect("it is a valid limit");
     let stack = ServiceBuilder::new()
-        .layer(ReplayLayer::new())
-        .layer(limit.count_to_body_end())
+        .layer(limit().count_to_body_end())
         .layer(RetryLayer::new(ByMethod::new()).total_time(Duration::from_secs(30)))
         .service(balance.attempt_timeout_if_none(Duration::from_secs(5)));
     Recommended {
-        stack,
-        health: Arc::new(Watch {
+        shared: Arc::new(Shared {
+            stack,
             pool,
             watching: OnceLock::new(),
         }),
@@ -110,22 +106,23 @@ where
 ///
 /// Those of [`Error`]; [`into_http_responses`](Self::into_http_responses) makes them responses.
 pub struct Recommended<T, B, R, C> {
-    stack: Stack<T, B, R, C>,
-    health: Arc<Watch<T>>,
+    shared: Arc<Shared<T, B, R, C>>,
 }
 
-type Retrying<T, B, R, C> = Retry<T, Request<ReplayBody<B>>, R, OnBodyEnd<C>, ByMethod>;
-type Stack<T, B, R, C> = Replay<Limit<Retrying<T, B, R, C>, UntilBodyEnd>>;
-
-struct Watch<T> {
+/// All in one, so that a clone costs one reference count.
+struct Shared<T, B, R, C> {
+    stack: Stack<T, B, R, C>,
     pool: Pool<T>,
     /// None inside if somebody else watches it.
     watching: OnceLock<Option<Watching>>,
 }
 
-impl<T: Value> Watch<T> {
+type Stack<T, B, R, C> = Limit<Retrying<T, B, R, C>, UntilBodyEnd>;
+type Retrying<T, B, R, C> = Retry<T, Request<ReplayBody<B>>, R, OnBodyEnd<C>, ByMethod>;
+
+impl<T: Value, B, R, C> Shared<T, B, R, C> {
     #[cold]
-    fn begin(&self) {
+    fn watch(&self) {
         // Without a runtime there is nobody to watch; the next request may come with one.
         if tokio::runtime::Handle::try_current().is_err() {
             return;
@@ -135,6 +132,10 @@ impl<T: Value> Watch<T> {
             free.then(|| Health::new().ejection(ejection()).spawn(&self.pool))
         });
     }
+}
+
+fn limit() -> LimitLayer {
+    LimitLayer::new(1024).expect("it is a valid limit")
 }
 
 /// For pools of two and more.
@@ -152,7 +153,7 @@ impl<T, B, R, C> Recommended<T, B, R, C> {
 
     /// Returns the pool.
     pub fn pool(&self) -> &Pool<T> {
-        &self.health.pool
+        &self.shared.pool
     }
 }
 
@@ -166,28 +167,30 @@ where
     RB: Body<Error: 'static>,
     C: Classify,
 {
-    type Response = <Stack<T, B, R, C> as Service<Request<B>>>::Response;
+    type Response = <Stack<T, B, R, C> as Service<Request<ReplayBody<B>>>>::Response;
     type Error = Error;
-    type Future = <Stack<T, B, R, C> as Service<Request<B>>>::Future;
+    type Future = <Stack<T, B, R, C> as Service<Request<ReplayBody<B>>>>::Future;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.stack.poll_ready(cx)
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
     }
 
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if self.health.watching.get().is_none() {
-            self.health.begin();
+        let shared = &*self.shared;
+        if shared.watching.get().is_none() {
+            shared.watch();
         }
-        self.stack.call(request)
+        shared
+            .stack
+            .call_shared(request.map(ReplayBody::new), Retry::start)
     }
 }
 
 impl<T, B, R, C> Clone for Recommended<T, B, R, C> {
     fn clone(&self) -> Self {
         Self {
-            stack: self.stack.clone(),
-            health: Arc::clone(&self.health),
+            shared: Arc::clone(&self.shared),
         }
     }
 }

@@ -26,10 +26,11 @@ impl Count {
         entered.is_ok()
     }
 
-    /// Counts one out that was counted in.
+    /// Counts one out that was counted in. `SeqCst` for
+    /// [`call_after_step`](crate::backend::Line::call_after_step).
     #[inline]
     pub(super) fn leave(&self) {
-        self.0.fetch_sub(1, Ordering::Release);
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 
     pub(super) fn set_max(&self, max: u32) {

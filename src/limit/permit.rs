@@ -47,8 +47,9 @@ impl Shared {
 impl Drop for Permit {
     #[inline]
     fn drop(&mut self) {
-        self.shared.count.leave();
-        self.shared.call();
+        let Shared { count, line } = &*self.shared;
+        count.leave();
+        line.call_after_step(|| count.free());
     }
 }
 

@@ -45,6 +45,29 @@ impl<S, H> Limit<S, H> {
     }
 }
 
+impl<S: Clone, H> Limit<S, H> {
+    /// A call of a service that is always ready, and can be called without a clone of its own.
+    #[cfg(feature = "http")]
+    #[inline]
+    pub(crate) fn call_shared<Req>(
+        &self,
+        request: Req,
+        call: impl FnOnce(&S, Req) -> S::Future,
+    ) -> ResponseFuture<S, Req, H>
+    where
+        S: Service<Req>,
+        H: Hold<S::Response> + Clone,
+    {
+        let hold = self.settings.hold.clone();
+        if let Some(permit) = self.shared.enter_at_once() {
+            return ResponseFuture::called(call(&self.service, request), permit, hold);
+        }
+        let shared = Arc::clone(&self.shared);
+        let waiting = Waiting::new(self.service.clone(), request, shared, &self.settings);
+        ResponseFuture::waiting(waiting, hold)
+    }
+}
+
 impl<S, H, Req> Service<Req> for Limit<S, H>
 where
     S: Service<Req> + Clone,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Budget, Hedge, ObserveAttempts};
 use crate::Backoff;
 use crate::backend::{Failure, Outcome};
-use crate::balance::Balance;
+use crate::balance::{Balance, Track};
 
 /// What all clones of a retrying service share.
 pub(super) struct Core<T, Req, R, K, P> {
@@ -34,6 +34,12 @@ pub(super) struct On {
 }
 
 impl Settings {
+    /// Whether somebody wants to know of attempts that went well.
+    #[inline]
+    pub(super) fn looks_at_successes(&self) -> bool {
+        self.observer.is_some() || self.hedge.is_some()
+    }
+
     pub(super) fn new() -> Self {
         use Failure::{Connect, Gateway, Other, Timeout};
         Self {
@@ -45,6 +51,17 @@ impl Settings {
             hedge: None,
             observer: None,
         }
+    }
+}
+
+impl<T, Req, R, K, P> Core<T, Req, R, K, P> {
+    /// Whether all is well with a response, as far as its head shows.
+    #[inline]
+    pub(super) fn is_good<In>(&self, response: &K::Response) -> bool
+    where
+        K: Track<In>,
+    {
+        self.balance.tracker().head(response).failed.is_none()
     }
 }
 

@@ -52,10 +52,7 @@ impl<Res> Ended<Res> {
 impl<Res> From<Error> for Failed<Res> {
     #[cold]
     fn from(error: Error) -> Self {
-        let failure = match &error {
-            Error::DeadlineExceeded(_) => None,
-            error => error.failure(),
-        };
+        let failure = error.failure().filter(|_| !error.is_deadline_exceeded());
         Self {
             attempt: error.attempts().last().cloned(),
             outcome: failure.map(Outcome::Failure),

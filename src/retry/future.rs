@@ -190,9 +190,11 @@ where
         let this = self.project();
         let repeat = &this.core.repeat;
         let is_last = *this.made + 1 >= this.core.settings.attempts;
-        let mut request = match &*this.kept {
-            Some(kept) if !is_last => repeat.copy(kept)?,
-            _ => this.kept.take()?,
+        let copy = this.kept.as_ref().filter(|_| !is_last);
+        // If it cannot be copied any more, this attempt is the last.
+        let mut request = match copy.and_then(|kept| repeat.copy(kept)) {
+            Some(copy) => copy,
+            None => this.kept.take()?,
         };
         repeat.prepare(&mut request, *this.made, left(*this.deadline, now));
         *this.made += 1;
@@ -419,6 +421,20 @@ where
             if let Some(future) = this.attempt.as_mut().as_pin_mut()
                 && let Poll::Ready(result) = future.poll_keeping(cx, |of| Arc::clone(of.live()))
             {
+                let is_usual = this.rare.is_none() && !this.core.settings.looks_at_successes();
+                let result = match result {
+                    // Nobody has to know of it.
+                    Ok((response, _))
+                        if is_usual
+                            && this
+                                .core
+                                .is_good::<<R::Service as Service<Req>>::Response>(&response) =>
+                    {
+                        *this.done = true;
+                        return Poll::Ready(Ok(response));
+                    }
+                    result => result,
+                };
                 this.attempt.set(None);
                 let began = *this.began;
                 if let Some(answer) = self.as_mut().ended(result, began) {

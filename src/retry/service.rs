@@ -56,6 +56,17 @@ impl<T, Req, R, K, P> Retry<T, Req, R, K, P> {
         &self.core.balance
     }
 
+    #[inline]
+    pub(crate) fn start(&self, request: Req) -> RetryFuture<T, Req, R, K, P>
+    where
+        R: Route<T, Req> + Clone,
+        <R::Service as Service<Req>>::Error: Into<BoxError>,
+        K: Track<<R::Service as Service<Req>>::Response> + Clone,
+        P: Repeat<Req>,
+    {
+        RetryFuture::new(&self.core, Attempt::new(request))
+    }
+
     /// Returns the pool.
     pub fn pool(&self) -> &Pool<T> {
         self.core.balance.pool()
@@ -79,7 +90,7 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
-        RetryFuture::new(&self.core, Attempt::new(request))
+        self.start(request)
     }
 }
 

@@ -81,8 +81,13 @@ impl Ranks {
     }
 
     fn insert(&mut self, rank: usize) {
-        let Err(at) = self.as_slice().binary_search(&rank) else {
-            return;
+        let out = self.as_slice();
+        let at = match out.last() {
+            Some(&last) if last >= rank => match out.binary_search(&rank) {
+                Ok(_) => return,
+                Err(at) => at,
+            },
+            _ => out.len(),
         };
         match self {
             Self::Inline(len, ranks) if usize::from(*len) < INLINE => {

@@ -66,6 +66,7 @@ impl<T> Member<T> {
                 .record()
                 .map_or_else(Counts::default, Record::counts),
             in_flight: self.live.in_flight(),
+            max_in_flight: self.live.max_in_flight(),
             latency: self.live.latency(now),
         }
     }

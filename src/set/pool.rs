@@ -217,6 +217,11 @@ impl<T: Clone> Pool<T> {
         self.snapshot().status.clone()
     }
 
+    /// Returns how many requests wait for room at its backends; see [`Limits`](super::Limits).
+    pub fn queued(&self) -> usize {
+        self.snapshot().lines.len()
+    }
+
     /// Returns what happens to the pool from now on.
     pub fn events(&self) -> Events {
         self.shared.log.read()

@@ -83,7 +83,7 @@ pub(crate) fn excerpt(failures: &[String]) -> String {
 
 fn table(all: &[(&str, Figures)]) -> String {
     let mut table = format!(
-        "{:9} {:8} {:>8} {:>7} {:>19} {:>7} {:>7} {:>7}",
+        "{:11} {:8} {:>8} {:>7} {:>19} {:>7} {:>7} {:>7}",
         "", "", "requests", "failed", "cut after the head", "p50 ms", "p99 ms", "max ms"
     );
     for (name, figures) in all {
@@ -92,7 +92,7 @@ fn table(all: &[(&str, Figures)]) -> String {
             let times = figures.times(phase);
             let _ = write!(
                 table,
-                "\n{name:9} {:8} {:>8} {:>7} {:>19} {:>7.1} {:>7.1} {:>7.1}",
+                "\n{name:11} {:8} {:>8} {:>7} {:>19} {:>7.1} {:>7.1} {:>7.1}",
                 phase.name(),
                 times.len(),
                 figures.failures(phase).len(),

@@ -50,8 +50,9 @@ impl Front {
         }
     }
 
-    /// Starts nginx with its defaults. `None` where there is none; that was said already.
-    pub(crate) async fn nginx(servers: &[Server]) -> Option<Self> {
+    /// Starts nginx, with these parameters for each server and otherwise its defaults. `None` where
+    /// there is none; that was said already.
+    pub(crate) async fn nginx(servers: &[Server], parameters: &str) -> Option<Self> {
         let Some(nginx) = find("nginx") else {
             skip("there is no nginx");
             return None;
@@ -59,7 +60,11 @@ impl Front {
         let folder = folder("nginx");
         let address = free_address().await.expect("a free port");
         let config = folder.join("nginx.conf");
-        fs::write(&config, nginx_config(&folder, &address, servers)).expect("its configuration");
+        fs::write(
+            &config,
+            nginx_config(&folder, &address, servers, parameters),
+        )
+        .expect("its configuration");
         let child = Command::new(nginx)
             .arg("-e")
             .arg(folder.join(LOG))
@@ -119,11 +124,11 @@ impl Drop for Front {
     }
 }
 
-fn nginx_config(folder: &Path, address: &str, servers: &[Server]) -> String {
+fn nginx_config(folder: &Path, address: &str, servers: &[Server], parameters: &str) -> String {
     let folder = folder.display();
     let servers = servers
         .iter()
-        .map(|server| format!("server {};", server.address));
+        .map(|server| format!("server {} {parameters};", server.address));
     let servers = servers.collect::<Vec<_>>().join(" ");
     format!(
         r#"

@@ -1,3 +1,6 @@
-//! Limits of single backends, and the queue for them.
+//! The limits of single backends, and those who wait for room at any of them.
 
 mod backends;
+mod order;
+mod setup;
+mod storm;

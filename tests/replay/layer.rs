@@ -53,7 +53,8 @@ fn a_body_costs_its_box_what_is_shared_and_the_list_of_what_is_kept() {
             assert!(poll(&mut body).is_ready());
         }
     });
-    assert_eq!(memory.count_total, 3, "{memory:?}");
+    // And one for each copy, so that those that are empty are small.
+    assert_eq!(memory.count_total, 3 + 2, "{memory:?}");
 }
 
 /// What a client over HTTP asks of a body, whatever the body inside can do.

@@ -1,6 +1,7 @@
 //! Sticky sessions: who stays where, and what is no session.
 
 mod learned;
+mod retried;
 mod settings;
 mod setup;
 mod tokens;

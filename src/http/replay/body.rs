@@ -70,9 +70,10 @@ pub struct ReplayBody<B> {
     kind: Kind<B>,
 }
 
+/// Small, since most requests have no body, and all are moved about.
 enum Kind<B> {
     Empty,
-    Reader(Reader<B>),
+    Reader(Box<Reader<B>>),
 }
 
 /// One copy of a body that is not empty.
@@ -108,7 +109,7 @@ impl<B: Body> ReplayBody<B> {
         let kind = if body.is_end_stream() {
             Kind::Empty
         } else {
-            Kind::Reader(Reader::new(Arc::new(Slot::new(body, max_bytes))))
+            Kind::Reader(Box::new(Reader::new(Arc::new(Slot::new(body, max_bytes)))))
         };
         Self { kind }
     }
@@ -142,7 +143,7 @@ impl<B> Clone for ReplayBody<B> {
     fn clone(&self) -> Self {
         let kind = match &self.kind {
             Kind::Empty => Kind::Empty,
-            Kind::Reader(reader) => Kind::Reader(Reader::new(Arc::clone(&reader.slot))),
+            Kind::Reader(reader) => Kind::Reader(Box::new(Reader::new(Arc::clone(&reader.slot)))),
         };
         Self { kind }
     }
@@ -279,11 +280,6 @@ impl<B: Body> Reader<B> {
     fn size_hint(&self) -> SizeHint {
         if self.is_end_stream() {
             return SizeHint::with_exact(0);
-        }
-        if let At::Recording(recording) = &self.at
-            && let Some(hint) = recording.size_hint()
-        {
-            return hint;
         }
         less(self.slot.size_hint(), self.passed)
     }

@@ -1,11 +1,10 @@
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, Frame};
 use tower::BoxError;
 
 use super::CannotReplay;
@@ -18,10 +17,9 @@ const SMALL: usize = 256;
 const MANY: usize = 16;
 
 /// A frame that has passed.
-#[derive(Clone)]
 pub(super) enum Kept {
     Data(Bytes),
-    Trailers(Arc<HeaderMap>),
+    Trailers(Box<HeaderMap>),
 }
 
 impl Kept {
@@ -112,7 +110,7 @@ impl<B: Body> Recording<B> {
                 self.tail.extend_from_slice(data);
             }
             (Some(data), _) => self.push(Kept::Data(data.clone())),
-            (_, Some(trailers)) => self.push(Kept::Trailers(Arc::new(trailers.clone()))),
+            (_, Some(trailers)) => self.push(Kept::Trailers(Box::new(trailers.clone()))),
             (None, None) => {}
         }
         true
@@ -120,11 +118,6 @@ impl<B: Body> Recording<B> {
 
     pub(super) fn is_end_stream(&self) -> bool {
         self.again.is_empty() && self.body.is_end_stream()
-    }
-
-    /// Returns what the body says of its size, if nothing from before comes first.
-    pub(super) fn size_hint(&self) -> Option<SizeHint> {
-        self.again.is_empty().then(|| self.body.size_hint())
     }
 }
 

@@ -102,10 +102,11 @@ impl<B> Slot<B> {
     /// Gives back what was taken, which may be lost.
     pub(super) fn put_back(&self, mut recording: Recording<B>) {
         if let Some(why) = recording.lost() {
-            return self.lose(why);
+            self.lose(why);
+        } else {
+            recording.rewind();
+            self.change(State::Here(recording));
         }
-        recording.rewind();
-        self.change(State::Here(recording));
     }
 
     /// Says that what was taken cannot be sent again, whether it is given back or not.

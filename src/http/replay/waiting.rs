@@ -18,8 +18,7 @@ impl Waiting {
             self.tickets += 1;
             Ticket(self.tickets)
         });
-        let mut waiting = self.wakers.iter_mut();
-        if let Some((_, before)) = waiting.find(|(of, _)| *of == ticket) {
+        if let Some((_, before)) = self.wakers.iter_mut().find(|(of, _)| *of == ticket) {
             return Some(std::mem::replace(before, waker));
         }
         self.wakers.push((ticket, waker));

@@ -13,9 +13,10 @@ use crate::backend::Value;
 use crate::balance::{Attempts, Balance};
 use crate::http::OnBodyEnd;
 use crate::http::key::{self, QueryParameter};
-use crate::set::Subscriber;
+use crate::retry::{Retry, RetryAttempts};
+use crate::set::{Pool, Subscriber};
 
-/// Keeps clients with their backends; a layer around a [`Balance`] of HTTP.
+/// Keeps clients with their backends; a layer around a [`Balance`] of HTTP, or around its [`Retry`].
 ///
 /// Layer it once and clone the service: the service looks up members in a table of its own, which
 /// is kept up to date with the pool. With tokens nothing else is stored; a request costs one
@@ -31,6 +32,9 @@ use crate::set::Subscriber;
 /// who has answered. What turns errors into responses goes around it:
 /// [`into_http_responses`](StickyBalance::into_http_responses), or
 /// [`HttpResponsesLayer`](crate::http::HttpResponsesLayer).
+///
+/// Around a [`Retry`], the first attempt goes to the session's own backend, and if that fails, others
+/// get the request; the session stays where it is.
 ///
 /// # Cancel safety
 ///
@@ -150,6 +154,18 @@ impl Sticky {
         Self { on_gone, ..self }
     }
 
+    /// Who is who in a pool, kept up to date.
+    fn directory<T: Value>(&self, pool: &Pool<T>) -> Arc<Directory> {
+        let tokens = match &self.by {
+            By::Cookie(tokens, _) | By::Header(tokens, _) | By::Query(tokens, ..) => Some(tokens),
+            By::Learned(_) => None,
+        };
+        let directory = Arc::new(Directory::new(tokens.cloned()));
+        let subscriber: Arc<dyn Subscriber<T>> = directory.clone();
+        pool.subscribe(&subscriber);
+        directory
+    }
+
     fn by(by: By) -> Self {
         Self {
             by,
@@ -167,14 +183,23 @@ where
     type Service = StickyBalance<Attempts<T, Request<B>, R, OnBodyEnd<C>>>;
 
     fn layer(&self, balance: Balance<T, Request<B>, R, OnBodyEnd<C>>) -> Self::Service {
-        let tokens = match &self.by {
-            By::Cookie(tokens, _) | By::Header(tokens, _) | By::Query(tokens, ..) => Some(tokens),
-            By::Learned(_) => None,
-        };
-        let directory = Arc::new(Directory::new(tokens.cloned()));
-        let subscriber: Arc<dyn Subscriber<T>> = directory.clone();
-        balance.pool().subscribe(&subscriber);
+        let directory = self.directory(balance.pool());
         StickyBalance::new(balance.attempts(), self.clone(), directory)
+    }
+}
+
+/// A session's own backend is tried first; if it fails, others are.
+impl<T, B, R, C, P> Layer<Retry<T, Request<B>, R, OnBodyEnd<C>, P>> for Sticky
+where
+    T: Value,
+    B: 'static,
+    R: Clone,
+{
+    type Service = StickyBalance<RetryAttempts<T, Request<B>, R, OnBodyEnd<C>, P>>;
+
+    fn layer(&self, retry: Retry<T, Request<B>, R, OnBodyEnd<C>, P>) -> Self::Service {
+        let directory = self.directory(retry.pool());
+        StickyBalance::new(retry.attempts(), self.clone(), directory)
     }
 }
 
