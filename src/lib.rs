@@ -54,6 +54,7 @@ pub mod backend;
 mod backoff;
 #[cfg(feature = "tower")]
 pub mod balance;
+mod causes;
 #[cfg(feature = "tower")]
 pub mod connect;
 #[cfg(feature = "tower")]

@@ -1,6 +1,8 @@
 use std::error::Error;
 use std::{fmt, io};
 
+use crate::causes::causes;
+
 /// How a request ended, as far as its backend is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -75,14 +77,7 @@ impl Failure {
     /// assert_eq!(Failure::of(&refused), Failure::Connect);
     /// ```
     pub fn of(error: &(dyn Error + 'static)) -> Self {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(kind) = classify(error) {
-                return kind;
-            }
-            next = error.source();
-        }
-        Self::Other
+        causes(error).find_map(classify).unwrap_or(Self::Other)
     }
 }
 
@@ -115,7 +110,7 @@ fn classify(error: &(dyn Error + 'static)) -> Option<Failure> {
         | io::ErrorKind::NetworkDown
         | io::ErrorKind::AddrNotAvailable => Some(Failure::Connect),
         io::ErrorKind::TimedOut => Some(Failure::Timeout),
-        // The cause inside may say more; an io::Error hands it out as its source.
+        // The cause inside may say more.
         _ => None,
     }
 }

@@ -9,7 +9,7 @@ use crate::time::since_epoch;
 /// The first good response wins, and the other attempt is dropped; an error never wins while the
 /// other is pending. A hedge costs a token of the [budget](super::Budget), as a retry does, and is
 /// an attempt as a retry is. Only requests that are [safe](super::Repeat::is_safe) are hedged, once
-/// at most.
+/// at most, if a copy can be sent [beside](super::Repeat::can_send_beside) the first.
 ///
 /// # When to use
 ///

@@ -57,6 +57,18 @@ async fn by_default_an_error_is_a_failure_of_its_own_kind() {
 }
 
 #[tokio::test]
+async fn the_kind_is_found_however_deep_it_is() {
+    let setup = Setup::new(HttpOutcomes::new());
+    setup.error(Client(refused().into())).await;
+    // The source of this is that of the one inside.
+    setup.error(io::Error::other(refused())).await;
+    setup
+        .error(io::Error::other(Client(io::Error::other(refused()).into())))
+        .await;
+    assert_eq!(setup.ended(), [Outcome::Failure(Failure::Connect); 3]);
+}
+
+#[tokio::test]
 async fn an_error_that_is_the_callers_own_is_not_held_against_the_backend() {
     let setup = Setup::new(Uploads);
     let error = setup.error(UploadBroke(refused())).await;
@@ -78,8 +90,9 @@ async fn a_body_that_cannot_be_sent_again_is_not_held_against_the_backend() {
         for cause in [CannotReplay::NotKept, CannotReplay::Failed] {
             let setup = Setup::new(classify.clone());
             setup.error(cause).await;
+            setup.error(io::Error::other(cause)).await;
             let error = setup.error(Client(Client(cause.into()).into())).await;
-            assert_eq!(setup.ended(), [Outcome::Cancelled; 2]);
+            assert_eq!(setup.ended(), [Outcome::Cancelled; 3]);
             assert_eq!(error.backend(), Some("a"), "it is named all the same");
         }
         // Any other cause is.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use evenkeel::http::{BalanceLayer, ByMethod, ReplayBody, ReplayLayer};
 use evenkeel::retry::{Hedge, RetryLayer};
-use evenkeel::{BackendSet, Pool, picker};
+use evenkeel::{Backend, BackendSet, Balance, Pool, picker};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, sleep};
@@ -67,4 +67,24 @@ async fn only_a_body_that_is_whole_is_sent_beside_itself() {
     // It has ended, but was not kept.
     let large = Script::new([Step::Data(vec![b' '; 65 * 1024].into())]);
     assert_eq!(answered_by(large, 2).await, ("slow", SLOW));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_be_sent_again_can_be_sent_beside_unless_it_says_otherwise() {
+    let service = |name: &'static str, takes| {
+        let answer = move |()| async move {
+            sleep(takes).await;
+            Ok::<_, Infallible>(name)
+        };
+        Backend::new(name, service_fn(answer))
+    };
+    let backends = [service("a", SLOW), service("b", Duration::ZERO)];
+    let first = |set: &dyn BackendSet, (): &(), _: &mut picker::Context| {
+        (0..set.len()).min_by_key(|&rank| set.id(rank).to_owned())
+    };
+    let retry = RetryLayer::new(|(): &()| true).hedge(Hedge::after(DELAY));
+    let service = retry.layer(Balance::new(backends, first));
+    let began = Instant::now();
+    assert_eq!(service.oneshot(()).await.expect("an answer"), "b");
+    assert_eq!(began.elapsed(), DELAY);
 }

@@ -178,3 +178,27 @@ fn a_waker_can_own_the_copy_that_waits_by_it_or_the_one_that_is_sent() {
     assert!(poll_with(&mut second, &own(third)).is_pending());
     drop(second);
 }
+
+/// As some tests' and bridges' wakers do, which do not wait for an executor.
+#[test]
+fn a_waker_can_poll_the_copy_that_waits_at_once() {
+    #[derive(Default)]
+    struct Polls {
+        copy: Mutex<Option<Copy>>,
+        read: Mutex<String>,
+    }
+    impl Wake for Polls {
+        fn wake(self: Arc<Self>) {
+            let copy = self.copy.lock().unwrap().take();
+            let all = read(&mut copy.expect("woken once"));
+            *self.read.lock().unwrap() = all.unwrap().text().to_owned();
+        }
+    }
+    let (first, mut second, task) = one_waits([data("one"), data("two")], 64);
+    let polls = Arc::new(Polls::default());
+    assert!(poll_with(&mut second, &Waker::from(Arc::clone(&polls))).is_pending());
+    *polls.copy.lock().unwrap() = Some(second);
+    drop(first);
+    assert_eq!(*polls.read.lock().unwrap(), "onetwo");
+    assert_eq!(task.woken(), 0);
+}

@@ -62,8 +62,11 @@ async fn server(version: Version, holds: bool) -> (SocketAddr, Seen) {
                 match frame {
                     Ok(frame) => {
                         // HTTP/2 can end with a frame of nothing.
-                        let data = frame.into_data().ok().filter(|data| !data.is_empty());
-                        data.into_iter().for_each(|data| tell(Saw::Data(data)));
+                        if let Ok(data) = frame.into_data()
+                            && !data.is_empty()
+                        {
+                            tell(Saw::Data(data));
+                        }
                     }
                     Err(error) => {
                         tell(Saw::Broken);

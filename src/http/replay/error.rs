@@ -1,5 +1,7 @@
 use std::error::Error;
 
+use crate::causes::causes;
+
 /// A copy of a [`ReplayBody`](super::ReplayBody) cannot yield the whole body.
 ///
 /// It is the error of that body, as a [`BoxError`](tower::BoxError); no other comes from this
@@ -38,6 +40,6 @@ pub enum CannotReplay {
 impl CannotReplay {
     /// Whether an error, or a cause of it, is this.
     pub(crate) fn is_cause_of(error: &(dyn Error + 'static)) -> bool {
-        std::iter::successors(Some(error), |&error| error.source()).any(<dyn Error>::is::<Self>)
+        causes(error).any(<dyn Error>::is::<Self>)
     }
 }
