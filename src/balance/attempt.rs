@@ -8,6 +8,7 @@ use tower_service::Service;
 use super::waits::{NEVER, nanos};
 use super::{Balance, Error, ResponseFuture, Route, Track};
 use crate::backend::Handle;
+use crate::time::now;
 
 /// A request with a say in which backend gets it, for [`Balance::attempts`].
 ///
@@ -56,6 +57,8 @@ pub(crate) struct Terms {
     /// In nanoseconds.
     pub(super) timeout: u64,
     pub(super) deadline: Option<Instant>,
+    /// It has passed: nobody gets the request.
+    pub(super) late: bool,
 }
 
 /// To which backend a request is bound, and whether another will do.
@@ -82,6 +85,7 @@ impl<Req> Attempt<Req> {
                 elsewhere: false,
                 timeout: NEVER,
                 deadline: None,
+                late: false,
             },
         }
     }
@@ -147,6 +151,10 @@ impl<Req> Attempt<Req> {
 
     pub(crate) fn request_mut(&mut self) -> &mut Req {
         &mut self.request
+    }
+
+    pub(crate) fn set_late(&mut self) {
+        self.terms.late = true;
     }
 
     pub(crate) fn terms(&self) -> &Terms {
@@ -226,7 +234,14 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, attempt: Attempt<Req>) -> Self::Future {
+    fn call(&mut self, mut attempt: Attempt<Req>) -> Self::Future {
+        if attempt
+            .terms
+            .deadline
+            .is_some_and(|deadline| deadline <= now())
+        {
+            attempt.set_late();
+        }
         self.balance.attempt(attempt)
     }
 }

@@ -60,6 +60,9 @@ pub enum Error {
         /// What kind of failure it was, by [`Track::error`](super::Track::error), or by
         /// [`Failure::of`] if that does not blame the backend.
         failure: Failure,
+        /// Whether it is sure that the request never left, by
+        /// [`Track::never_left`](super::Track::never_left).
+        never_left: bool,
         /// What it said.
         source: BoxError,
     },
@@ -144,6 +147,16 @@ impl Error {
     /// Returns whether a limit was reached, of the backends or of the whole.
     pub fn is_overloaded(&self) -> bool {
         matches!(self.last(), Self::Overloaded(_))
+    }
+
+    /// Returns whether it is sure that no backend had the request.
+    pub fn never_left(&self) -> bool {
+        match self {
+            Self::NoBackend(_) | Self::Unavailable { .. } | Self::Overloaded(_) => true,
+            Self::Backend { never_left, .. } => *never_left,
+            Self::DeadlineExceeded(_) => false,
+            Self::Retried { last, attempts } => attempts.len() == 1 && last.never_left(),
+        }
     }
 
     /// Returns the attempts that were made, of which none went well: none if the request never

@@ -14,6 +14,7 @@ use super::waiting::{Asked, Dispatch, First, Waiting};
 use super::waits::Waits;
 use super::{Attempt, Attempted, Error, Route, Shared, Track};
 use crate::backend::{Completion, Failure, Live, Outcome};
+use crate::deadline::DeadlineExceeded;
 
 pin_project! {
     /// The response of a [`Balance`](super::Balance).
@@ -43,6 +44,8 @@ pin_project! {
             future: F,
             completion: Option<Completion>,
         },
+        /// Its deadline had passed before it was sent.
+        Late,
         /// It took too long: who had it until then.
         Over { had: Arc<Live> },
     }
@@ -63,6 +66,13 @@ where
     ) -> Self {
         let Attempt { request, terms } = attempt;
         let limit = TimeLimit::new(terms.timeout.min(waits.attempt()), terms.deadline);
+        if terms.late {
+            return Self {
+                state: State::Late,
+                track,
+                limit,
+            };
+        }
         if !terms.tried.is_empty() {
             let state = State::waiting(shared, route, waits, request, terms, First::Nobody);
             return Self {
@@ -183,7 +193,8 @@ where
                         Err(error) => {
                             let source = error.into();
                             let outcome = this.track.error(&*source);
-                            Err(failed(source, outcome, completion))
+                            let never_left = this.track.never_left(&*source);
+                            Err(failed(source, outcome, never_left, completion))
                         }
                     });
                 }
@@ -199,6 +210,7 @@ where
                         completion: Some(completion),
                     });
                 }
+                StateProj::Late => return Poll::Ready(Err(DeadlineExceeded::new().into())),
                 StateProj::Over { .. } => panic!("{POLLED_AGAIN}"),
             }
         }
@@ -214,7 +226,7 @@ where
         match &self.state {
             State::Called { completion, .. } => completion.as_ref().map(Completion::live),
             State::Over { had } => Some(had),
-            State::Waiting { .. } => None,
+            State::Waiting { .. } | State::Late => None,
         }
     }
 }
@@ -241,7 +253,7 @@ fn cut_off(cut: Cut, completion: Completion) -> Error {
     match cut {
         Cut::TimedOut(timed_out) => {
             let outcome = Outcome::Failure(Failure::Timeout);
-            failed(timed_out.into(), outcome, completion)
+            failed(timed_out.into(), outcome, false, completion)
         }
         Cut::Deadline(exceeded) => {
             let outcome = Outcome::Cancelled;
@@ -252,7 +264,7 @@ fn cut_off(cut: Cut, completion: Completion) -> Error {
     }
 }
 
-fn failed(source: BoxError, outcome: Outcome, completion: Completion) -> Error {
+fn failed(source: BoxError, outcome: Outcome, never_left: bool, completion: Completion) -> Error {
     let failure = match outcome {
         Outcome::Failure(failure) => failure,
         // The caller has no response, whoever is to blame.
@@ -263,6 +275,7 @@ fn failed(source: BoxError, outcome: Outcome, completion: Completion) -> Error {
     Error::Backend {
         attempt,
         failure,
+        never_left,
         source,
     }
 }

@@ -38,6 +38,8 @@ pub use self::service::Balance;
 pub(crate) use self::service::short_ways_in;
 pub(crate) use self::shared::{Shared, share};
 pub use self::track::{Head, OnResponse, Track};
+#[cfg(feature = "http")]
+pub(crate) use self::track::{never_left, outcome_of};
 pub(crate) use self::waits::Timer;
 #[cfg(feature = "http")]
 pub(crate) use self::waits::Waits;

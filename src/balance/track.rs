@@ -1,8 +1,13 @@
 use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use super::Attempted;
 use crate::backend::{Completion, Failure, Outcome};
+use crate::causes::causes;
+use crate::connect::ConnectError;
+use crate::deadline::DeadlineExceeded;
+use crate::limit::Overloaded;
 
 /// How long a request counts as in flight, and how it ended, given its response.
 ///
@@ -51,10 +56,24 @@ pub trait Track<Res> {
 
     /// Says what an error means that the backend's service has returned instead of a response.
     ///
-    /// Default: a failure of the kind that [`Failure::of`] finds. One for which the backend is not
+    /// Default: a failure of the kind that [`Failure::of`] finds, unless it was refused here, on its
+    /// way to the backend: with an [`Overloaded`](crate::limit::Overloaded) in it it is
+    /// [`Rejected`](Outcome::Rejected), with a
+    /// [`DeadlineExceeded`](crate::deadline::DeadlineExceeded)
+    /// [`Cancelled`](Outcome::Cancelled). One for which the backend is not
     /// to blame, as where the caller's own request broke, is [`Outcome::Cancelled`].
     fn error(&self, error: &(dyn Error + 'static)) -> Outcome {
-        Outcome::Failure(Failure::of(error))
+        outcome_of(error)
+    }
+
+    /// Says whether the error shows that the request surely never left, so that it can be sent again
+    /// even if it is not [safe](crate::retry::Repeat::is_safe). Default: if the connection was
+    /// refused or there is no address for it, or this crate says that it was not sent.
+    ///
+    /// Other errors of a connection can come when the request is on its way. A client may know more:
+    /// for hyper-util's, `is_connect()` of its error.
+    fn never_left(&self, error: &(dyn Error + 'static)) -> bool {
+        never_left(error)
     }
 
     /// Says what the head of a response has shown, for a [retry](crate::retry). Default: that all is
@@ -90,6 +109,7 @@ pub trait Track<Res> {
 pub struct Head {
     pub(crate) failed: Option<Outcome>,
     pub(crate) retry_after: Option<Duration>,
+    pub(crate) anywhere: bool,
     pub(crate) may_retry: bool,
 }
 
@@ -100,6 +120,7 @@ impl Head {
         Self {
             failed: None,
             retry_after: None,
+            anywhere: false,
             may_retry: true,
         }
     }
@@ -112,9 +133,15 @@ impl Head {
         }
     }
 
-    /// There is to be no other attempt before this time is over.
+    /// There is to be no other attempt at this backend before this time is over.
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
+        self
+    }
+
+    /// What [`retry_after`](Self::retry_after) says goes for all backends, as with gRPC's pushback.
+    pub fn anywhere(mut self) -> Self {
+        self.anywhere = true;
         self
     }
 
@@ -123,6 +150,39 @@ impl Head {
         self.may_retry = false;
         self
     }
+}
+
+/// What an error means if nobody knows better.
+pub(crate) fn outcome_of(error: &(dyn Error + 'static)) -> Outcome {
+    let known = causes(error).find_map(|cause| {
+        let ours: Option<&super::Error> = cause.downcast_ref();
+        if cause.is::<Overloaded>() || ours.is_some_and(super::Error::is_overloaded) {
+            Some(Outcome::Rejected)
+        } else if cause.is::<DeadlineExceeded>()
+            || ours.is_some_and(super::Error::is_deadline_exceeded)
+        {
+            Some(Outcome::Cancelled)
+        } else {
+            ours?.failure().map(Outcome::Failure)
+        }
+    });
+    known.unwrap_or_else(|| Outcome::Failure(Failure::of(error)))
+}
+
+pub(crate) fn never_left(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(|cause| {
+        if let Some(error) = cause.downcast_ref::<io::Error>() {
+            let kind = error.kind();
+            return matches!(
+                kind,
+                ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable
+            );
+        }
+        let ours: Option<&super::Error> = cause.downcast_ref();
+        cause.is::<ConnectError>()
+            || cause.is::<Overloaded>()
+            || ours.is_some_and(super::Error::never_left)
+    })
 }
 
 /// In flight until there is a response, which is a success.

@@ -12,6 +12,7 @@ use super::attempt::Terms;
 use super::waits::{Timer, Waits};
 use super::{Error, PassedOver, Reason, Route, Shared};
 use crate::backend::{Completion, Failure, Line, Live, Outcome, PlaceInLine, Trial};
+use crate::deadline::DeadlineExceeded;
 use crate::limit::Overloaded;
 use crate::picker::{self, Entry, NoBackend};
 use crate::set::{BackendSet, Masked, Member};
@@ -40,8 +41,16 @@ pub(super) struct Waiting<T, Req, R: Route<T, Req>> {
     look: bool,
     changed: Option<Pin<Box<OwnedNotified>>>,
     affinity: Timer,
+    /// Until room may have come by itself.
+    ramp: Timer,
     max: Timer,
+    /// It is the request's deadline that ends the wait.
+    by_deadline: bool,
 }
+
+/// How often somebody in line looks for the room that time brings: where a backend starts slowly,
+/// its limit grows without anybody giving back.
+const RAMP: Duration = Duration::from_millis(100);
 
 /// What the first pick has led to.
 pub(super) enum First<S> {
@@ -96,13 +105,16 @@ where
         first: First<R::Service>,
     ) -> Self {
         // Who insists on another backend does not wait until there is one.
+        let mut by_deadline = false;
         let mut max = if terms.elsewhere {
             Duration::ZERO
         } else {
             waits.max()
         };
         if let Some(deadline) = terms.deadline {
-            max = max.min(deadline.saturating_duration_since(now()));
+            let left = deadline.saturating_duration_since(now());
+            by_deadline = left < max;
+            max = max.min(left);
         }
         Self {
             shared,
@@ -118,6 +130,8 @@ where
             look: false,
             changed: None,
             affinity: Timer::new(waits.affinity().min(max)),
+            ramp: Timer::new(RAMP),
+            by_deadline,
             max: Timer::new(max),
         }
     }
@@ -143,7 +157,10 @@ where
             if waits && !std::mem::take(&mut changed_now) {
                 // In line, and nothing has happened that it waits for.
                 if self.max.is_up(cx) {
-                    return Poll::Ready(Err(self.error(None)));
+                    return Poll::Ready(Err(self.late(None)));
+                }
+                if self.is_ramped(cx) {
+                    continue;
                 }
                 return Poll::Pending;
             }
@@ -188,10 +205,24 @@ where
                 Round::Exhausted(cause) => return Poll::Ready(Err(self.error(cause))),
             };
             if self.max.is_up(cx) {
-                return Poll::Ready(Err(self.error(cause)));
+                return Poll::Ready(Err(self.late(cause)));
+            }
+            if self.place.is_some() && self.is_ramped(cx) {
+                continue;
             }
             return Poll::Pending;
         }
+    }
+
+    /// Whether time may have brought room, for which whoever is next in line is called then.
+    fn is_ramped(&mut self, cx: &mut Context<'_>) -> bool {
+        let view = self.shared.view();
+        if !view.is_guarded() || !self.ramp.is_up(cx) {
+            return false;
+        }
+        self.ramp = Timer::new(RAMP);
+        view.snapshot.lines.call_next();
+        true
     }
 
     /// Gets in line for room. False if the line is full.
@@ -329,19 +360,20 @@ where
         let request = self.request.as_ref().expect("polled after it was ready");
         let first = view.draw(request, &mut pick_cx);
         let mut exhausted = None;
+        let mut again = false;
         loop {
             for entry in view.entries_from(first) {
-                match self.round_on(entry, (was_full, may_take), &mut pick_cx, cx) {
+                match self.round_on(entry, (was_full, may_take, again), &mut pick_cx, cx) {
                     Ok(round) => return round,
                     Err(cause) => exhausted = exhausted.or(cause),
                 }
             }
             // Where nobody else is left, those that had it before may have it again.
             let alone = exhausted.is_none() && self.asked.is_empty() && !self.full;
-            if !alone || self.terms.elsewhere || self.terms.tried.is_empty() {
+            if !alone || self.terms.elsewhere || self.terms.tried.is_empty() || again {
                 break;
             }
-            self.terms.tried.clear();
+            again = true;
         }
         if exhausted.is_none() && self.asked.is_empty() && !self.full {
             exhausted = Some(NoBackend::of(&view.snapshot));
@@ -354,7 +386,7 @@ where
     fn round_on(
         &mut self,
         entry: &Entry<T, Req>,
-        (mut was_full, may_take): (bool, bool),
+        (mut was_full, may_take, again): (bool, bool, bool),
         pick_cx: &mut picker::Context,
         cx: &mut Context<'_>,
     ) -> Result<Round<R::Service>, Option<NoBackend>> {
@@ -368,7 +400,7 @@ where
                 masked.mask_original(rank);
             }
         }
-        for &tried in &self.terms.tried {
+        for &tried in self.terms.tried.iter().filter(|_| !again) {
             if let Some(rank) = entry.rank_of(tried) {
                 masked.mask_original(rank);
             }
@@ -438,6 +470,15 @@ where
         } else {
             Round::Exhausted(exhausted)
         }
+    }
+
+    /// The time to wait is over.
+    fn late(&mut self, cause: Option<NoBackend>) -> Error {
+        if self.by_deadline {
+            self.place = None;
+            return DeadlineExceeded::new().into();
+        }
+        self.error(cause)
     }
 
     fn error(&mut self, cause: Option<NoBackend>) -> Error {

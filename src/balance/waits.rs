@@ -84,6 +84,11 @@ impl Timer {
         }
     }
 
+    #[cfg(feature = "http")]
+    pub(crate) fn duration(&self) -> Duration {
+        self.duration
+    }
+
     pub(crate) fn is_up(&mut self, cx: &mut Context<'_>) -> bool {
         if self.duration.is_zero() {
             return true;

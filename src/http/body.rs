@@ -128,6 +128,10 @@ where
         self.classify.error(error)
     }
 
+    fn never_left(&self, error: &(dyn StdError + 'static)) -> bool {
+        self.classify.never_left(error)
+    }
+
     #[inline]
     fn head(&self, response: &Self::Response) -> Head {
         match response.body().failed {
@@ -165,6 +169,9 @@ fn failed_head(classify: &impl Classify, headers: &HeaderMap, outcome: Outcome) 
     let mut head = Head::failed(outcome);
     if let Some(wait) = wait(classify, headers, outcome) {
         head = head.retry_after(wait);
+    }
+    if classify.waits_anywhere(headers) {
+        head = head.anywhere();
     }
     if !classify.may_retry(headers) {
         head = head.no_retry();

@@ -67,7 +67,7 @@ pub use self::classify::{
 pub use self::deadline::HttpDeadline;
 pub use self::held::{HeldBody, UntilBodyEnd};
 pub use self::layer::BalanceLayer;
-pub use self::recommended::{Recommended, recommended};
+pub use self::recommended::{Recommended, recommended, recommended_with};
 pub use self::replay::{CannotReplay, Replay, ReplayBody, ReplayLayer};
 pub use self::responses::{
     HttpResponses, HttpResponsesFuture, HttpResponsesLayer, ResponseBody, error_of,

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -8,9 +8,11 @@ use http_body::Body;
 use tower::{BoxError, ServiceBuilder};
 use tower_service::Service;
 
+use super::deadline::deadline;
 use super::{ByMethod, Classify, HttpResponses, OnBodyEnd, ReplayBody, UntilBodyEnd};
 use crate::backend::Value;
 use crate::balance::{Balance, Error, Route};
+use crate::deadline::Deadline;
 use crate::health::{Ejection, Health, Watching};
 use crate::limit::{Limit, LimitLayer};
 use crate::retry::{Retry, RetryLayer};
@@ -80,16 +82,52 @@ pub fn recommended<T, B, R, C>(
 where
     T: Value,
 {
+    recommended_with(balance, |retry| retry)
+}
+
+/// The same as [`recommended`], with more said of the retries: an observer, a hedge, a budget that is
+/// shared.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::Pool;
+/// use evenkeel::balance::Attempted;
+/// use evenkeel::http::{BalanceLayer, ReplayBody, recommended_with};
+/// use tower::Layer;
+/// # use http::{Request, Response};
+/// # use http_body_util::Empty;
+/// # type Body = ReplayBody<Empty<&'static [u8]>>;
+/// # let client = tower::service_fn(|_request: Request<Body>| async {
+/// #     Ok::<_, std::io::Error>(Response::new(String::new()))
+/// # });
+///
+/// let pool = Pool::of_addresses(["10.0.0.1:80", "10.0.0.2:80"])?;
+/// let balance = BalanceLayer::<Body>::least_requests(pool).layer(client);
+/// let service = recommended_with(balance, |retry| {
+///     retry.observer(|attempts: &[Attempted]| println!("{} attempts", attempts.len()))
+/// });
+/// # let _ = service;
+/// # Ok::<(), evenkeel::http::InvalidAddress>(())
+/// ```
+pub fn recommended_with<T, B, R, C>(
+    balance: Balance<T, Request<ReplayBody<B>>, R, OnBodyEnd<C>>,
+    retry: impl FnOnce(RetryLayer<ByMethod>) -> RetryLayer<ByMethod>,
+) -> Recommended<T, B, R, C>
+where
+    T: Value,
+{
     let pool = balance.pool().clone();
+    let layer = RetryLayer::new(ByMethod::new()).total_time(Duration::from_secs(30));
     let stack = ServiceBuilder::new()
         .layer(limit().count_to_body_end())
-        .layer(RetryLayer::new(ByMethod::new()).total_time(Duration::from_secs(30)))
+        .layer(retry(layer))
         .service(balance.attempt_timeout_if_none(Duration::from_secs(5)));
     Recommended {
         shared: Arc::new(Shared {
             stack,
             pool,
-            watching: OnceLock::new(),
+            watching: Mutex::new(None),
         }),
     }
 }
@@ -113,8 +151,8 @@ pub struct Recommended<T, B, R, C> {
 struct Shared<T, B, R, C> {
     stack: Stack<T, B, R, C>,
     pool: Pool<T>,
-    /// None inside if somebody else watches it.
-    watching: OnceLock<Option<Watching>>,
+    /// The watch that was begun here.
+    watching: Mutex<Option<Watching>>,
 }
 
 type Stack<T, B, R, C> = Limit<Retrying<T, B, R, C>, UntilBodyEnd>;
@@ -127,10 +165,10 @@ impl<T: Value, B, R, C> Shared<T, B, R, C> {
         if tokio::runtime::Handle::try_current().is_err() {
             return;
         }
-        self.watching.get_or_init(|| {
-            let free = !self.pool.is_watched();
-            free.then(|| Health::new().ejection(ejection()).spawn(&self.pool))
-        });
+        let mut watching = self.watching.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.pool.is_watched() {
+            *watching = Some(Health::new().ejection(ejection()).spawn(&self.pool));
+        }
     }
 }
 
@@ -178,12 +216,17 @@ where
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let shared = &*self.shared;
-        if shared.watching.get().is_none() {
+        // One that was begun elsewhere may have ended.
+        if !shared.pool.is_watched() {
             shared.watch();
         }
-        shared
-            .stack
-            .call_shared(request.map(ReplayBody::new), Retry::start)
+        let mut request = request.map(ReplayBody::new);
+        let deadline = deadline(request.extensions(), request.headers());
+        if let Some(deadline) = deadline {
+            // It has begun, whatever the request waits for.
+            request.extensions_mut().insert(Deadline::at(deadline));
+        }
+        shared.stack.call_shared(request, deadline, Retry::start)
     }
 }
 

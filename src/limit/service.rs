@@ -1,5 +1,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
+#[cfg(feature = "http")]
+use std::time::Instant;
 
 use tower_service::Service;
 
@@ -52,6 +54,7 @@ impl<S: Clone, H> Limit<S, H> {
     pub(crate) fn call_shared<Req>(
         &self,
         request: Req,
+        deadline: Option<Instant>,
         call: impl FnOnce(&S, Req) -> S::Future,
     ) -> ResponseFuture<S, Req, H>
     where
@@ -63,7 +66,10 @@ impl<S: Clone, H> Limit<S, H> {
             return ResponseFuture::called(call(&self.service, request), permit, hold);
         }
         let shared = Arc::clone(&self.shared);
-        let waiting = Waiting::new(self.service.clone(), request, shared, &self.settings);
+        let mut waiting = Waiting::new(self.service.clone(), request, shared, &self.settings);
+        if let Some(deadline) = deadline {
+            waiting.no_longer_than(deadline);
+        }
         ResponseFuture::waiting(waiting, hold)
     }
 }

@@ -1,12 +1,16 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+#[cfg(feature = "http")]
+use std::time::Instant;
 
 use super::Overloaded;
 use super::layer::Settings;
 use super::permit::{Permit, Shared};
 use crate::backend::{Line, PlaceInLine as Place};
 use crate::balance::Timer;
+#[cfg(feature = "http")]
+use crate::time::now;
 
 /// A request for which there was no room when it came.
 pub(super) struct Waiting<S, Req> {
@@ -40,6 +44,12 @@ impl<S, Req> Waiting<S, Req> {
             max: Timer::new(settings.max_wait),
             retry_after: settings.retry_after,
         }
+    }
+
+    #[cfg(feature = "http")]
+    pub(super) fn no_longer_than(&mut self, deadline: Instant) {
+        let left = deadline.saturating_duration_since(now());
+        self.max = Timer::new(self.max.duration().min(left));
     }
 
     pub(super) fn poll(

@@ -102,12 +102,19 @@ impl<T, Req: ?Sized> View<T, Req> {
         cx: &mut Context,
     ) -> Result<(&Member<T>, Completion), NoBackend> {
         let first = self.draw(request, cx);
+        let mut declined = None;
         for entry in self.entries_from(first) {
             let scaled = entry.scaled(cx);
             let mut masked = Masked::new(entry.set(scaled.as_ref()));
             entry.mask_full(&mut masked, cx);
             while !masked.is_empty() {
-                let rank = entry.pick_from(&masked, request, cx)?;
+                let rank = match entry.pick_from(&masked, request, cx) {
+                    Ok(rank) => rank,
+                    Err(error) => {
+                        declined = declined.or(Some(error));
+                        break;
+                    }
+                };
                 let Some(member) = entry.list.member(rank) else {
                     break;
                 };
@@ -117,7 +124,14 @@ impl<T, Req: ?Sized> View<T, Req> {
                 masked.mask_original(rank);
             }
         }
-        Err(NoBackend::Full)
+        Err(declined.unwrap_or(NoBackend::Full))
+    }
+
+    /// Whether some do not take every request that is picked for them.
+    #[cfg(feature = "tower")]
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.entries_from(0)
+            .any(|entry| entry.list.guarded().is_some())
     }
 
     /// Draws the list to pick from. It stays the same for requests of the same key.

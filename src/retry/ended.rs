@@ -21,6 +21,8 @@ pub(super) struct Failed<Res> {
     /// It can be sent again even if it is not safe.
     pub(super) never_left: bool,
     pub(super) retry_after: Option<Duration>,
+    /// Not only at the same backend.
+    pub(super) anywhere: bool,
     pub(super) may_retry: bool,
 }
 
@@ -44,6 +46,7 @@ impl<Res> Ended<Res> {
             outcome: Some(outcome),
             never_left: false,
             retry_after: head.retry_after,
+            anywhere: head.anywhere,
             may_retry: head.may_retry,
         })
     }
@@ -55,11 +58,19 @@ impl<Res> From<Error> for Failed<Res> {
         // Where no backend had it there is none, and another attempt would only wait again.
         let attempt = error.attempts().last().cloned();
         let outcome = attempt.as_ref().map(Attempted::outcome);
+        let never_left = error.never_left();
+        // One that was refused on its way is as good as one without a connection.
+        let refused = never_left && outcome == Some(Outcome::Rejected);
         Self {
             attempt,
-            outcome,
-            never_left: outcome == Some(Outcome::Failure(Failure::Connect)),
+            outcome: if refused {
+                Some(Outcome::Failure(Failure::Connect))
+            } else {
+                outcome
+            },
+            never_left,
             retry_after: None,
+            anywhere: false,
             may_retry: true,
             result: Err(error),
         }

@@ -13,7 +13,7 @@ use tower_service::Service;
 use super::Repeat;
 use super::core::Core;
 use super::ended::{Ended, Failed};
-use crate::backend::{Live, Outcome};
+use crate::backend::{Handle, Live, Outcome};
 use crate::balance::{Attempt, Attempted, Error, ResponseFuture, Route, Terms, Track};
 use crate::time::{later, now};
 
@@ -35,6 +35,8 @@ pin_project! {
         made: u32,
         // When the attempt began.
         began: Instant,
+        // The deadline that attempts are told.
+        told: Option<Instant>,
         #[pin]
         attempt: Option<ResponseFuture<T, Req, R, K>>,
         rare: Option<Box<Rare<T, Req, R, K>>>,
@@ -96,7 +98,12 @@ where
         let its_own = attempt.terms().deadline();
         let deadline = [ours, theirs, its_own].into_iter().flatten().min();
         attempt.set_deadline(deadline);
-        repeat.prepare(attempt.request_mut(), 0, left(deadline, began));
+        if deadline.is_some_and(|deadline| deadline <= began) {
+            attempt.set_late();
+        }
+        // What is set here is nothing to a backend, which would take it for that of the body, too.
+        let told = theirs.or(its_own).and(deadline);
+        repeat.prepare(attempt.request_mut(), 0, left(told, began));
         Self {
             kept,
             terms: attempt.later_terms(),
@@ -104,6 +111,7 @@ where
             done: false,
             made: 1,
             began,
+            told,
             attempt: Some(core.balance.attempt(attempt)),
             rare: None,
             core: Arc::clone(core),
@@ -137,7 +145,8 @@ where
                 if self.attempt.is_some() || self.is_hedging() {
                     let rare = self.rare();
                     rare.forbidden |= !failed.may_retry;
-                    rare.not_before = failed.retry_after.map(|wait| later(now, wait));
+                    let told = failed.retry_after.filter(|_| failed.anywhere);
+                    rare.not_before = rare.not_before.max(told.map(|wait| later(now, wait)));
                     return None;
                 }
                 match self.as_ref().get_ref().pause_before_another(&failed, now) {
@@ -177,7 +186,16 @@ where
         };
         let not_before = self.rare.as_ref().and_then(|rare| rare.not_before);
         let told = not_before.map(|time| time.saturating_duration_since(now));
-        let pause = backoff.max(failed.retry_after.max(told).unwrap_or_default());
+        // What one backend says of itself is nothing to another.
+        let elsewhere = || self.core.balance.has_another(&self.handles());
+        let its_own = failed
+            .retry_after
+            .filter(|_| failed.anywhere || !elsewhere());
+        let told = its_own.max(told).unwrap_or_default();
+        if told > LONGEST_WAIT {
+            return None;
+        }
+        let pause = backoff.max(told);
         let in_time = self
             .terms
             .deadline()
@@ -213,7 +231,7 @@ where
         let copy = this.kept.as_ref().filter(|_| keeps);
         let copy = copy.and_then(|kept| repeat.copy(kept));
         let mut request = copy.or_else(|| this.kept.take())?;
-        repeat.prepare(&mut request, *this.made, left(this.terms.deadline(), now));
+        repeat.prepare(&mut request, *this.made, left(*this.told, now));
         *this.made += 1;
         let attempt = Attempt::with_terms(request, this.terms.clone());
         if this.terms.is_bound() {
@@ -267,10 +285,8 @@ where
             return false;
         };
         let now = now();
-        let ended = self.rare.iter().flat_map(|rare| &rare.ended);
-        let mut tried: Vec<_> = ended.map(Attempted::handle).collect();
+        let mut tried = self.handles();
         tried.push(has_it);
-        tried.extend(self.terms.tried());
         let can_send = |copy| core.repeat.can_send_beside(copy);
         let wanted = core.balance.has_another(&tried) && self.kept.as_ref().is_some_and(can_send);
         if !wanted || !core.settings.budget.withdraw_at(now) {
@@ -359,6 +375,15 @@ where
         })
     }
 
+    /// Those that had the request, or are not to have it.
+    fn handles(&self) -> Vec<Handle> {
+        let ended = self.rare.iter().flat_map(|rare| &rare.ended);
+        ended
+            .map(Attempted::handle)
+            .chain(self.terms.tried().iter().copied())
+            .collect()
+    }
+
     fn is_hedging(&self) -> bool {
         let hedge = self.rare.as_ref().map(|rare| &rare.hedge);
         matches!(hedge, Some(HedgeState::Running(..)))
@@ -423,6 +448,10 @@ where
         }
     }
 }
+
+/// So long a backend's `Retry-After` is waited for, where there is no other. Who is told to wait
+/// longer has the response at once.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 fn left(deadline: Option<Instant>, now: Instant) -> Option<Duration> {
     deadline.map(|deadline| deadline.saturating_duration_since(now))

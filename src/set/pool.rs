@@ -1,6 +1,9 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicBool;
+#[cfg(feature = "http")]
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::BackendSet;
@@ -71,6 +74,11 @@ pub(super) struct Shared<T> {
     subscribers: Subscribers<T>,
     alarms: Arc<Alarms>,
     log: Arc<Log>,
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "who asks is of http")
+    )]
+    watched: Arc<AtomicBool>,
 }
 
 impl<T: Clone> Pool<T> {
@@ -85,6 +93,7 @@ impl<T: Clone> Pool<T> {
         let book = Book::new(latency, Arc::clone(&alarms), Arc::clone(&log));
         Self {
             shared: Arc::new(Shared {
+                watched: book.watched.on(),
                 book: Mutex::new(book),
                 subscribers: Subscribers::new(),
                 alarms,
@@ -243,7 +252,7 @@ impl<T: Clone> Pool<T> {
     /// Whether somebody watches its health.
     #[cfg(feature = "http")]
     pub(crate) fn is_watched(&self) -> bool {
-        self.book().watched.is_on()
+        self.shared.watched.load(Ordering::Relaxed)
     }
 
     /// Returns a clone of one member's value: its service, or its address.

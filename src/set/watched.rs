@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::book::Book;
@@ -52,12 +53,18 @@ pub(crate) enum Verdict {
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     watching: Option<Watching>,
+    /// The same, without the book's lock. `Relaxed`: who sees it late looks again.
+    on: Arc<AtomicBool>,
     /// Enough has been known of those who were there at the beginning to go by.
     settled: bool,
     trials: u32,
 }
 
 impl Watched {
+    pub(super) fn on(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.on)
+    }
+
     pub(super) fn is_on(&self) -> bool {
         self.watching.is_some()
     }
@@ -93,6 +100,7 @@ impl<T: Clone> Book<T> {
             .alarms
             .watch(watching.in_a_row, watching.gateway_in_a_row);
         self.watched.watching = Some(watching);
+        self.watched.on.store(true, Ordering::Relaxed);
         self.watched.settled = false;
         for &slot in &*self.all_slots() {
             let Some(member) = self.members.get(slot as usize) else {
@@ -124,6 +132,7 @@ impl<T: Clone> Book<T> {
             return;
         }
         self.watched.watching = None;
+        self.watched.on.store(false, Ordering::Relaxed);
         for &slot in &*self.all_slots() {
             let Some(member) = self.members.get(slot as usize) else {
                 continue;

@@ -51,6 +51,14 @@ impl<C: Classify> Classify for DegradedHeader<C> {
         self.classify.retry_after(headers)
     }
 
+    fn never_left(&self, error: &(dyn StdError + 'static)) -> bool {
+        self.classify.never_left(error)
+    }
+
+    fn waits_anywhere(&self, headers: &HeaderMap) -> bool {
+        self.classify.waits_anywhere(headers)
+    }
+
     fn may_retry(&self, headers: &HeaderMap) -> bool {
         self.classify.may_retry(headers)
     }

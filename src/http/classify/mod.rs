@@ -7,6 +7,7 @@ use http::{HeaderMap, Response};
 
 use super::CannotReplay;
 use crate::backend::{Failure, Outcome};
+use crate::balance::{never_left, outcome_of};
 
 mod degraded;
 mod grpc_outcomes;
@@ -135,7 +136,19 @@ pub trait Classify: Clone {
         if CannotReplay::is_cause_of(error) {
             return Outcome::Cancelled;
         }
-        Outcome::Failure(Failure::of(error))
+        outcome_of(error)
+    }
+
+    /// Says whether an error shows that the request surely never left; see
+    /// [`Track::never_left`](crate::balance::Track::never_left), whose default this has.
+    fn never_left(&self, error: &(dyn StdError + 'static)) -> bool {
+        never_left(error)
+    }
+
+    /// Returns whether what [`retry_after`](Self::retry_after) says goes for other backends, too.
+    /// Default: if it is gRPC's pushback.
+    fn waits_anywhere(&self, headers: &HeaderMap) -> bool {
+        retry_after::is_pushback(headers)
     }
 
     /// Returns for how long the backend asks to be left alone. Default: what `Retry-After` says in

@@ -12,6 +12,11 @@ pub(super) fn of(headers: &HeaderMap) -> Option<Duration> {
     told.or_else(|| headers.get(PUSHBACK).and_then(millis))
 }
 
+/// Whether it is a caller that is told to wait, and not one of a backend.
+pub(super) fn is_pushback(headers: &HeaderMap) -> bool {
+    headers.contains_key(PUSHBACK)
+}
+
 /// Whether another attempt may be made, as gRPC's proposal A6 has it.
 pub(super) fn may_retry(headers: &HeaderMap) -> bool {
     let pushback = headers.get(PUSHBACK);
