@@ -127,7 +127,7 @@ async fn the_wait_for_a_backend_ends_with_the_deadline() {
         error.unwrap_err()
     };
     let nobody = waits(Balance::round_robin(Pool::new())).await;
-    assert!(nobody.is_no_backend(), "{nobody}");
+    assert!(nobody.is_deadline_exceeded(), "{nobody}");
 
     let pool = Pool::from([Backend::new("a", hangs())]);
     pool.set_rules(Rules::new().limits(Limits::new().max_in_flight(1).queue(1)));
@@ -135,7 +135,7 @@ async fn the_wait_for_a_backend_ends_with_the_deadline() {
     let _busy = tokio::spawn(balance.clone().oneshot(1));
     sleep(ms(1)).await;
     let full = waits(balance).await;
-    assert!(full.is_overloaded(), "{full}");
+    assert!(full.is_deadline_exceeded(), "{full}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -165,8 +165,13 @@ async fn a_body_is_sent_again_as_it_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_is_waited_for_if_there_is_time() {
-    let says = || with(status(503), "retry-after", "2");
+async fn a_pushback_is_waited_for_if_there_is_time() {
+    // A backend that speaks of itself is left alone, and others are not.
+    let says = with(status(503), "retry-after", "2");
+    let (response, log) = ask(method(&Method::GET), Ok(says)).await;
+    assert_eq!((response.status().as_u16(), log[1].at), (200, 0));
+
+    let says = || with(status(503), "grpc-retry-pushback-ms", "2000");
     let (response, log) = ask(method(&Method::GET), Ok(says())).await;
     assert_eq!((response.status().as_u16(), log[1].at), (200, 2000));
 

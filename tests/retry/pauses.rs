@@ -16,7 +16,10 @@ fn ms(millis: u64) -> Duration {
 }
 
 fn wait(millis: u64) -> Says {
-    Says::Head(GATEWAY, Head::failed(GATEWAY).retry_after(ms(millis)))
+    Says::Head(
+        GATEWAY,
+        Head::failed(GATEWAY).retry_after(ms(millis)).anywhere(),
+    )
 }
 
 /// The times between attempts at a request.
@@ -107,14 +110,30 @@ async fn who_has_no_time_to_wait_gets_the_failure_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pushback_of_a_lifetime_does_no_harm() {
-    let says = Says::Head(GATEWAY, Head::failed(GATEWAY).retry_after(Duration::MAX));
-    let world = World::new([("a", (0, says)), ("b", (0, Says::Well))]);
-    let service = layer().layer(world.ordered());
-    let asking = tokio::spawn(service.oneshot(1));
-    sleep(ms(1000)).await;
-    assert_eq!(world.asked(), ["a"]);
-    asking.abort();
+async fn who_is_told_to_wait_for_more_than_ten_seconds_has_the_answer_at_once() {
+    for (wait, retried) in [
+        (ms(10_000), true),
+        (ms(10_001), false),
+        (Duration::MAX, false),
+    ] {
+        let told = Head::failed(GATEWAY).retry_after(wait).anywhere();
+        let world = World::new([
+            ("a", (0, Says::Head(GATEWAY, told))),
+            ("b", (0, Says::Well)),
+        ]);
+        let answer = layer().layer(world.ordered()).oneshot(1).await.unwrap();
+        assert_eq!(answer.from == "b", retried, "{wait:?}");
+        assert_eq!(world.now(), if retried { 10_000 } else { 0 });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_backend_says_of_itself_is_waited_for_where_there_is_no_other() {
+    let says = Says::Head(GATEWAY, Head::failed(GATEWAY).retry_after(ms(700)));
+    let world = World::new([("a", (0, says)), ("b", (0, says))]);
+    let _answer = layer().layer(world.ordered()).oneshot(1).await.unwrap();
+    let at: Vec<_> = world.log().iter().map(|asked| asked.at).collect();
+    assert_eq!(at, [0, 0, 700]);
 }
 
 #[tokio::test(start_paused = true)]
