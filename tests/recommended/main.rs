@@ -1,0 +1,6 @@
+//! The recommended stack, as it is used.
+
+mod deadlines;
+mod setup;
+mod uploads;
+mod watching;
