@@ -162,12 +162,14 @@ where
     <R::Service as Service<Req>>::Error: Into<BoxError>,
     K: Track<<R::Service as Service<Req>>::Response>,
 {
-    /// Polls for the response, and keeps something of the request's time at its backend.
+    /// Polls for the response, and keeps something of the request's time at its backend, which begins
+    /// when the request has been sent.
     #[inline]
     pub(crate) fn poll_keeping<X>(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         keep: impl FnOnce(&Completion) -> X,
+        is_sent: impl Fn() -> bool,
     ) -> Poll<Result<(K::Response, X), Error>> {
         let mut this = self.project();
         loop {
@@ -176,7 +178,7 @@ where
                     let result = match future.poll(cx) {
                         Poll::Ready(result) => result,
                         Poll::Pending => {
-                            let cut = ready!(this.limit.poll(cx));
+                            let cut = ready!(this.limit.poll(cx, &is_sent));
                             let completion = completion.take().expect(POLLED_AGAIN);
                             let had = Arc::clone(completion.live());
                             // The request to the backend ends here, and then it is counted back.
@@ -243,7 +245,7 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = ready!(self.poll_keeping(cx, |_completion| ()));
+        let result = ready!(self.poll_keeping(cx, |_completion| (), || true));
         Poll::Ready(result.map(|(response, ())| response))
     }
 }

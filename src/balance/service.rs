@@ -167,6 +167,13 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
     /// the attempt has failed with [`Failure::Timeout`](crate::backend::Failure::Timeout), for which
     /// the backend is blamed, and the request to it is dropped. Default: no limit.
     ///
+    /// The time that it takes to send the request is part of it; but under a
+    /// [retry](crate::retry) of HTTP requests whose bodies are
+    #[cfg_attr(feature = "http", doc = " [recorded](crate::http::ReplayBody)")]
+    #[cfg_attr(not(feature = "http"), doc = " recorded")]
+    /// it begins when the body has been sent, to the end of such a period: a caller that uploads slowly
+    /// is not to be a backend's failure.
+    ///
     /// The timer is armed only for a response that is not there at once.
     #[must_use]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {

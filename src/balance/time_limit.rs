@@ -1,6 +1,6 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
@@ -48,12 +48,20 @@ impl TimeLimit {
         }
     }
 
+    /// A backend's time begins when the request has been sent whole, as far as that is known.
     #[inline]
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Cut> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, is_sent: impl Fn() -> bool) -> Poll<Cut> {
         if self.after == NEVER && self.deadline.is_none() {
             return Poll::Pending;
         }
-        self.poll_armed(cx)
+        loop {
+            let cut = ready!(self.poll_armed(cx));
+            if matches!(cut, Cut::Deadline(_)) || is_sent() {
+                return Poll::Ready(cut);
+            }
+            // Its caller is still sending it.
+            self.armed = None;
+        }
     }
 
     #[cold]

@@ -227,7 +227,9 @@ where
     fn next_attempt(self: Pin<&mut Self>, now: Instant, keeps: bool) -> Option<Attempt<Req>> {
         let this = self.project();
         let repeat = &this.core.repeat;
-        // A copy of which no other can be made is the last.
+        // A copy of which no other can be made is the last; one that is still being sent tells for how
+        // long.
+        let keeps = keeps || !is_sent(repeat, this.kept.as_ref());
         let copy = this.kept.as_ref().filter(|_| keeps);
         let copy = copy.and_then(|kept| repeat.copy(kept));
         let mut request = copy.or_else(|| this.kept.take())?;
@@ -453,6 +455,11 @@ where
 /// longer has the response at once.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
+/// Whether the request has been sent whole, as far as its copy can tell.
+fn is_sent<Req, P: Repeat<Req>>(repeat: &P, kept: Option<&Req>) -> bool {
+    kept.is_none_or(|kept| repeat.is_sent(kept))
+}
+
 fn left(deadline: Option<Instant>, now: Instant) -> Option<Duration> {
     deadline.map(|deadline| deadline.saturating_duration_since(now))
 }
@@ -475,7 +482,11 @@ where
             let mut this = self.as_mut().project();
             if !has_hedged
                 && let Some(future) = this.attempt.as_mut().as_pin_mut()
-                && let Poll::Ready(result) = future.poll_keeping(cx, |of| Arc::clone(of.live()))
+                && let Poll::Ready(result) = future.poll_keeping(
+                    cx,
+                    |of| Arc::clone(of.live()),
+                    || is_sent(&this.core.repeat, this.kept.as_ref()),
+                )
             {
                 let is_usual = this.rare.is_none() && !this.core.settings.looks_at_successes();
                 let result = match result {
@@ -506,7 +517,11 @@ where
                     continue;
                 }
                 if let HedgeState::Running(future, began) = &mut rare.hedge {
-                    let result = future.as_mut().poll_keeping(cx, |of| Arc::clone(of.live()));
+                    let result = future.as_mut().poll_keeping(
+                        cx,
+                        |of| Arc::clone(of.live()),
+                        || is_sent(&this.core.repeat, this.kept.as_ref()),
+                    );
                     let Poll::Ready(result) = result else {
                         if *this.made >= this.core.settings.attempts {
                             *this.kept = None;

@@ -25,12 +25,13 @@
 //! # What is retried
 //!
 //! A request is *safe* if having it twice does no more than having it once; [`Repeat`] says whether
-//! it is. One that is not is retried only if it never left, that is, after
-//! [`Failure::Connect`](crate::backend::Failure::Connect) as an error.
+//! it is. One that is not is retried only if it surely never left, by
+//! [`Track::never_left`](crate::balance::Track::never_left): the connection was refused, say. An
+//! unreachable host is not enough, since a connection can lose its route while a request is on it.
 //!
 //! | failure | by default |
 //! | --- | --- |
-//! | [`Connect`](crate::backend::Failure::Connect): no connection | retried, also if it is not safe |
+//! | [`Connect`](crate::backend::Failure::Connect): no connection | retried, also if it is not safe but never left |
 //! | [`Timeout`](crate::backend::Failure::Timeout) | retried |
 //! | [`Gateway`](crate::backend::Failure::Gateway): 502, 503, 504, `UNAVAILABLE` | retried |
 //! | [`Other`](crate::backend::Failure::Other): the connection broke | retried |
@@ -40,8 +41,10 @@
 //! | no backend, or none took it | not: the balance has waited already |
 //! | the request's deadline has passed | never |
 //!
-//! A response that says `Retry-After`, or gRPC's `grpc-retry-pushback-ms`, is not retried before
-//! that time, nor at all if there is less time left, or if a pushback forbids it.
+//! What a backend says in `Retry-After` is about itself: a retry goes to another one at once, if there
+//! is one that is eligible and has not had the request, and waits otherwise. gRPC's
+//! `grpc-retry-pushback-ms` tells the caller to wait, and that is done in any case. There is no retry
+//! if that leaves no time, if it is more than 10 s, or if a pushback forbids it.
 //!
 //! # Cost
 //!

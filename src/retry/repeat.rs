@@ -40,6 +40,14 @@ pub trait Repeat<Req> {
         self.can_send(copy)
     }
 
+    /// Returns whether the request has been sent whole, as far as a copy can tell: a body may still be
+    /// on its way from the caller. Until it is, no backend is given up by
+    /// [`attempt_timeout`](crate::Balance::attempt_timeout). Default: it has.
+    fn is_sent(&self, copy: &Req) -> bool {
+        let _ = copy;
+        true
+    }
+
     /// Returns the deadline that the request carries. Default: none.
     fn deadline(&self, request: &Req) -> Option<Instant> {
         let _ = request;

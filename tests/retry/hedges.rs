@@ -83,8 +83,10 @@ async fn when_both_have_failed_a_third_attempt_goes_elsewhere() {
 #[tokio::test(start_paused = true)]
 async fn what_is_said_of_another_attempt_goes_for_both() {
     let never = Says::Head(GATEWAY, Head::failed(GATEWAY).no_retry());
-    let later = Head::failed(GATEWAY).retry_after(ms(700)).anywhere();
-    let later = Says::Head(GATEWAY, later);
+    let later = Says::Head(
+        GATEWAY,
+        Head::failed(GATEWAY).retry_after(ms(700)).anywhere(),
+    );
     for (first, second) in [(60, 60), (110, 20)] {
         let world = World::new([
             ("a", (first, never)),

@@ -204,11 +204,15 @@ async fn retry_after_is_waited_for_by_those_who_have_no_other_backend_and_the_ti
     assert_eq!(ask_alone(says("2"), in_all(3)).await, (200, vec![0, 2000]));
     assert_eq!(ask_alone(says("2"), in_all(2)).await, (503, vec![0]));
 
+    // A backend that speaks of itself is left alone, and others are not.
     for seconds in ["2", "86400"] {
         let (response, log) = ask(method(&Method::GET), Ok(says(seconds))).await;
         assert_eq!((response.status().as_u16(), log[1].at), (200, 0));
         assert_eq!(log[1].host, "10.0.0.2");
     }
+    let says = || with(status(503), "grpc-retry-pushback-ms", "2000");
+    let (response, log) = ask(method(&Method::GET), Ok(says())).await;
+    assert_eq!((response.status().as_u16(), log[1].at), (200, 2000));
     // A date, or nonsense, is no time.
     let says = with(status(503), "retry-after", "Fri, 31 Dec 1999 23:59:59 GMT");
     let (_, log) = ask(method(&Method::GET), Ok(says)).await;

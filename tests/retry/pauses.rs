@@ -15,10 +15,11 @@ fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Whoever is asked next.
 fn wait(millis: u64) -> Says {
-    let head = Head::failed(GATEWAY).retry_after(ms(millis));
-    Says::Head(GATEWAY, head.anywhere())
+    Says::Head(
+        GATEWAY,
+        Head::failed(GATEWAY).retry_after(ms(millis)).anywhere(),
+    )
 }
 
 /// The times between attempts at a request.
@@ -73,7 +74,7 @@ async fn the_backoff_can_be_set() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_waits_as_long_as_it_is_told() {
+async fn a_retry_waits_as_long_as_the_backend_says() {
     let world = World::new([("a", (0, wait(700))), ("b", (0, Says::Well))]);
     let service = layer().layer(world.ordered());
     assert_eq!(service.oneshot(1).await.unwrap().from, "b");
@@ -106,6 +107,33 @@ async fn who_has_no_time_to_wait_gets_the_failure_at_once() {
         assert_eq!(budget.available() < 1.0, retried, "no token for nothing");
         assert_eq!(world.now(), if retried { after } else { 0 });
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_told_to_wait_for_more_than_ten_seconds_has_the_answer_at_once() {
+    for (wait, retried) in [
+        (ms(10_000), true),
+        (ms(10_001), false),
+        (Duration::MAX, false),
+    ] {
+        let told = Head::failed(GATEWAY).retry_after(wait).anywhere();
+        let world = World::new([
+            ("a", (0, Says::Head(GATEWAY, told))),
+            ("b", (0, Says::Well)),
+        ]);
+        let answer = layer().layer(world.ordered()).oneshot(1).await.unwrap();
+        assert_eq!(answer.from == "b", retried, "{wait:?}");
+        assert_eq!(world.now(), if retried { 10_000 } else { 0 });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_backend_says_of_itself_is_waited_for_where_there_is_no_other() {
+    let says = Says::Head(GATEWAY, Head::failed(GATEWAY).retry_after(ms(700)));
+    let world = World::new([("a", (0, says)), ("b", (0, says))]);
+    let _answer = layer().layer(world.ordered()).oneshot(1).await.unwrap();
+    let at: Vec<_> = world.log().iter().map(|asked| asked.at).collect();
+    assert_eq!(at, [0, 0, 700]);
 }
 
 #[tokio::test(start_paused = true)]

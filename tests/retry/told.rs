@@ -80,19 +80,6 @@ async fn where_nobody_else_is_left_it_is_waited_for() {
     let service = layer().layer(world.ordered());
     assert_eq!(service.oneshot(1).await.unwrap().from, "a");
     assert_eq!(asked(&world), [("a", 0), ("a", 700)]);
-
-    // All others have had it.
-    let world = World::empty();
-    world.says("a", [(0, spare(700)), (0, Says::Well)]);
-    world.says("b", [(0, spare(700)), (0, Says::Well)]);
-    for name in ["a", "b"] {
-        world.pool.insert(Backend::new(name, world.server(name)));
-    }
-    let service = layer().layer(world.ordered());
-    assert!(service.oneshot(1).await.is_ok());
-    let asked = asked(&world);
-    assert_eq!(asked[..2], [("a", 0), ("b", 0)]);
-    assert_eq!((asked.len(), asked[2].1), (3, 700));
 }
 
 /// And nothing is paid for a retry that there is not.
@@ -125,21 +112,6 @@ async fn nobody_waits_longer_than_ten_seconds_for_what_a_backend_asks() {
         assert_eq!(is_waited_for(alone, &["a"]).await, waits, "{wait:?}");
         let pushback = push_back(wait);
         assert_eq!(is_waited_for(pushback, &["a"]).await, waits, "{wait:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_pushback_goes_for_all_backends() {
-    for (wait, expected) in [
-        (ms(700), vec![("a", 0), ("b", 700)]),
-        (ms(LONGEST), vec![("a", 0), ("b", LONGEST)]),
-        (ms(LONGEST + 1), vec![("a", 0)]),
-        (Duration::MAX, vec![("a", 0)]),
-    ] {
-        let world = World::new([("a", (0, push_back(wait))), ("b", (0, Says::Well))]);
-        let answer = layer().layer(world.ordered()).oneshot(1).await.unwrap();
-        assert_eq!(answer.from == "b", expected.len() == 2, "{wait:?}");
-        assert_eq!(asked(&world), expected, "{wait:?}");
     }
 }
 
