@@ -4,3 +4,5 @@ mod backends;
 mod order;
 mod setup;
 mod storm;
+mod threads;
+mod time;

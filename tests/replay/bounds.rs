@@ -6,8 +6,10 @@ use std::task::Poll;
 use bytes::Bytes;
 use evenkeel::http::{CannotReplay, ReplayBody};
 use http::HeaderMap;
+use http_body::Frame;
+use http_body_util::StreamBody;
 
-use crate::setup::{Script, Step, data, error, next, poll, read, trailers};
+use crate::setup::{Failed, Script, Step, data, error, next, poll, read, trailers};
 
 /// Bytes that tell when they are kept nowhere else.
 fn owned(text: &str) -> (Bytes, Step) {
@@ -149,4 +151,32 @@ fn frames_of_nothing_take_nothing() {
     assert_eq!(memory.count_total, 0, "{memory:?}");
     drop(first);
     assert!(second.can_replay());
+}
+
+/// As a connection reads them: each frame is a slice of its buffer, which lives as long as the slice.
+#[test]
+fn what_is_kept_does_not_keep_the_buffers_that_it_was_read_into() {
+    const BUFFER: usize = 8 * 1024;
+    const MAX: usize = 64 * 1024;
+
+    for length in [64, 255, 256, 257, 400, 1000, 1024, 2000] {
+        let count = MAX / length;
+        let buffers: Vec<_> = (0..count).map(|_| Bytes::from(vec![7; BUFFER])).collect();
+        let slices: Vec<_> = buffers.iter().map(|all| all.slice(..length)).collect();
+        let frames = slices
+            .into_iter()
+            .map(|data| Ok::<_, Failed>(Frame::data(data)));
+        let body = StreamBody::new(tokio_stream::iter(frames));
+        let mut first = ReplayBody::with_max_bytes(body, MAX);
+        let second = first.clone();
+        // A stream of tokio's pauses now and then.
+        while !matches!(poll(&mut first), Poll::Ready(None)) {}
+        assert!(second.can_replay());
+        let pinned = buffers.iter().filter(|buffer| !buffer.is_unique()).count();
+        let bytes = pinned * BUFFER;
+        assert!(
+            bytes <= 2 * MAX,
+            "frames of {length}: {bytes} bytes for {MAX}"
+        );
+    }
 }
