@@ -120,14 +120,27 @@ async fn the_time_for_a_backend_begins_when_it_has_the_request() {
 async fn the_wait_for_a_backend_ends_with_the_deadline() {
     let deadline = || (Instant::now() + ms(100)).into_std();
     let waits = async |balance: Balance<Service, u64>| {
-        let began = Instant::now();
+        let balance = balance.max_wait(ms(800));
+        let (began, attempts) = (Instant::now(), balance.clone().attempts());
         let attempt = Attempt::new(1).deadline(deadline());
-        let error = balance.max_wait(ms(800)).attempts().oneshot(attempt).await;
+        let error = attempts.oneshot(attempt).await.unwrap_err();
+        assert!(error.is_deadline_exceeded(), "{error}");
         assert_eq!(began.elapsed(), ms(100));
-        error.unwrap_err()
+
+        let layer = RetryLayer::new(|_request: &u64| true).total_time(ms(100));
+        let retry = layer.layer(balance.clone());
+        let error = retry.oneshot(1).await.unwrap_err();
+        assert!(error.is_deadline_exceeded(), "{error}");
+        assert_eq!(began.elapsed(), ms(200));
+
+        // Who has more time than there is to wait is told what it has waited for.
+        let layer = RetryLayer::new(|_request: &u64| true).total_time(ms(801));
+        let error = layer.layer(balance).oneshot(1).await.unwrap_err();
+        assert_eq!(began.elapsed(), ms(1000));
+        error
     };
     let nobody = waits(Balance::round_robin(Pool::new())).await;
-    assert!(nobody.is_deadline_exceeded(), "{nobody}");
+    assert!(nobody.is_no_backend(), "{nobody}");
 
     let pool = Pool::from([Backend::new("a", hangs())]);
     pool.set_rules(Rules::new().limits(Limits::new().max_in_flight(1).queue(1)));
@@ -135,7 +148,7 @@ async fn the_wait_for_a_backend_ends_with_the_deadline() {
     let _busy = tokio::spawn(balance.clone().oneshot(1));
     sleep(ms(1)).await;
     let full = waits(balance).await;
-    assert!(full.is_deadline_exceeded(), "{full}");
+    assert!(full.is_overloaded(), "{full}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,6 +165,35 @@ async fn a_deadline_that_is_over_ends_an_attempt_that_is_not_answered_at_once() 
     }
     // The clock goes in milliseconds.
     assert!(began.elapsed() <= ms(2));
+}
+
+/// Not even one that would be answered at once.
+#[tokio::test(start_paused = true)]
+async fn what_comes_after_its_deadline_is_not_sent() {
+    let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = std::sync::Arc::clone(&asked);
+    let service = service_fn(move |_request: u64| {
+        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        ready(Ok::<_, std::io::Error>("a"))
+    });
+    let pool = Pool::from([Backend::new("a", BoxCloneSyncService::new(service))]);
+    let balance = Balance::round_robin(pool.clone());
+    let retry = RetryLayer::new(|_request: &u64| true).layer(balance.clone());
+    sleep(ms(10_000)).await;
+    let now = Instant::now().into_std();
+    for late in [now, now.checked_sub(ms(5000)).unwrap()] {
+        let attempt = || Attempt::new(1).deadline(late);
+        let error = balance.clone().attempts().oneshot(attempt()).await;
+        let again = retry.clone().attempts().oneshot(attempt()).await;
+        for error in [error, again] {
+            let error = error.unwrap_err();
+            assert!(error.is_deadline_exceeded(), "{error}");
+            assert!(error.attempts().is_empty(), "{error}");
+        }
+    }
+    assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 0);
+    assert_eq!(pool.get("a").unwrap().counts().total(), 0);
+    assert_eq!(in_flight(&pool), 0);
 }
 
 #[tokio::test(start_paused = true)]

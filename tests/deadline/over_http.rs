@@ -161,13 +161,14 @@ async fn without_a_deadline_nothing_is_told() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_comes_too_late_is_not_sent() {
-    for builder in [
-        builder().header("grpc-timeout", "0n"),
-        builder().extension(Deadline::after(ms(0))),
-    ] {
-        let layer = DeadlineLayer::inherited(HttpDeadline);
-        let (told, took) = attempts(Some(layer), request(builder)).await;
-        assert_eq!((told, took), (vec![], 0));
+    for layer in [Some(DeadlineLayer::inherited(HttpDeadline)), None] {
+        for builder in [
+            builder().header("grpc-timeout", "0n"),
+            builder().extension(Deadline::after(ms(0))),
+        ] {
+            let (told, took) = attempts(layer.clone(), request(builder)).await;
+            assert_eq!((told, took), (vec![], 0));
+        }
     }
 }
 

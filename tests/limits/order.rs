@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use evenkeel::balance::Attempt;
-use evenkeel::picker::{NoBackend, RoundRobin, Selector};
+use evenkeel::picker::{NoBackend, Ordered, RoundRobin, Selector};
 use evenkeel::set::Limits;
 use evenkeel::{Balance, Pool};
 use tower::Service;
@@ -97,9 +97,9 @@ fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> 
 #[tokio::test(start_paused = true)]
 async fn one_who_has_to_go_to_a_certain_backend_holds_up_nobody() {
     let (pool, [a, b]) = pool(limits());
-    let mut balance = balance(&pool);
-    let running = [0, 1].map(|request| balance.call(request));
-    let [on_a, on_b] = running;
+    let mut balance = Balance::new(pool.clone(), Ordered::new());
+    let [mut on_a, mut on_b] = [0, 1].map(|request| task(balance.call(request)));
+    assert!(on_a.poll().is_pending() && on_b.poll().is_pending());
     let [only_b, not_on_a] = {
         let [a, b] = ["a", "b"].map(|id| pool.get(id).unwrap().handle());
         let mut attempts = balance.clone().attempts();

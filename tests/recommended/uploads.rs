@@ -55,6 +55,21 @@ async fn a_backend_that_hangs_after_a_slow_upload_is_left_in_time() {
     assert_eq!(world.counts("a").failures(), 1);
 }
 
+/// Whenever it has had all, it has the whole time from then on.
+#[tokio::test(start_paused = true)]
+async fn a_slow_upload_takes_nothing_from_the_time_to_answer() {
+    for (upload_takes, answers_after) in [(49, 4_900), (50, 2_000), (51, 4_900), (99, 2_000)] {
+        let does = Does::AnswersAfter(ms(answers_after));
+        let world = World::new([("a", does), ("b", Does::Answers)]);
+        let (service, began) = (recommended(world.ordered()), Instant::now());
+        let request = upload(&Method::PUT, Upload::new(upload_takes, ms(100)));
+        service.oneshot(request).await.unwrap();
+        let took = ms(100 * u64::from(upload_takes) + answers_after);
+        assert_eq!((world.asked(), began.elapsed()), (vec!["a"], took));
+        assert_eq!(world.failures(), 0);
+    }
+}
+
 /// Nobody keeps it from reading: the client has sent all there is.
 #[tokio::test(start_paused = true)]
 async fn a_backend_that_does_not_read_what_is_there_is_left_in_time() {

@@ -15,4 +15,5 @@ mod properties;
 mod recovery;
 mod setup;
 mod storm;
+mod told;
 mod visible;

@@ -90,6 +90,11 @@ async fn an_error_for_which_nobody_is_to_blame_is_not_retried() {
 async fn a_request_that_is_not_safe_is_retried_only_if_it_never_left() {
     for (says, retried) in [
         (REFUSED, true),
+        (Says::Error(ErrorKind::AddrNotAvailable), true),
+        // An established connection returns these as well, when the server has read all.
+        (Says::Error(ErrorKind::HostUnreachable), false),
+        (Says::Error(ErrorKind::NetworkUnreachable), false),
+        (Says::Error(ErrorKind::NetworkDown), false),
         (LATE, false),
         (BROKEN, false),
         (gateway(), false),

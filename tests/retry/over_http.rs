@@ -132,6 +132,10 @@ async fn the_method_says_what_is_safe() {
         let by_name = method(&Method::from_bytes(name.as_bytes()).unwrap());
         let (_, log) = ask(by_name, Err(ErrorKind::ConnectionRefused)).await;
         assert_eq!(log.len(), 2, "{name} never left");
+        // Also what an established connection says, when the server has read all.
+        let by_name = method(&Method::from_bytes(name.as_bytes()).unwrap());
+        let (_, log) = ask(by_name, Err(ErrorKind::HostUnreachable)).await;
+        assert_eq!(log.len(), if safe { 2 } else { 1 }, "{name} may have left");
     }
 }
 
@@ -164,22 +168,51 @@ async fn a_body_is_sent_again_as_it_was() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_pushback_is_waited_for_if_there_is_time() {
-    // A backend that speaks of itself is left alone, and others are not.
-    let says = with(status(503), "retry-after", "2");
-    let (response, log) = ask(method(&Method::GET), Ok(says)).await;
-    assert_eq!((response.status().as_u16(), log[1].at), (200, 0));
+/// By one that is alone: the first time it says this, and then that all is well.
+async fn ask_alone(says: Response<String>, layer: RetryLayer<ByMethod>) -> (u16, Vec<u64>) {
+    let (began, log) = (Instant::now(), Arc::<Mutex<Vec<u64>>>::default());
+    let got = Arc::clone(&log);
+    let client = service_fn(move |_request: Sent| {
+        let mut log = got.lock().unwrap();
+        log.push(began.elapsed().as_millis() as u64);
+        let is_first = log.len() == 1;
+        let response = if is_first { says.clone() } else { status(200) };
+        ready(Ok::<_, io::Error>(response))
+    });
+    let pool = Pool::of_addresses(["10.0.0.1:80"]).unwrap();
+    let service = ServiceBuilder::new()
+        .layer(ReplayLayer::new())
+        .layer(layer)
+        .layer(BalanceLayer::new(pool, Ordered::new()))
+        .service(client);
+    let request = Request::get("http://shop.example/").body(Full::new(Bytes::new()));
+    let response = service.oneshot(request.unwrap()).await.unwrap();
+    let log = log.lock().unwrap().clone();
+    (response.status().as_u16(), log)
+}
 
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_waited_for_by_those_who_have_no_other_backend_and_the_time() {
+    let says = |seconds| with(status(503), "retry-after", seconds);
+    let layer = || RetryLayer::new(ByMethod::new());
+    assert_eq!(ask_alone(says("2"), layer()).await, (200, vec![0, 2000]));
+    assert_eq!(ask_alone(says("10"), layer()).await, (200, vec![0, 10_000]));
+    for longer in ["11", "86400", "4294967296", "99999999999999999999"] {
+        assert_eq!(ask_alone(says(longer), layer()).await, (503, vec![0]));
+    }
+    let in_all = |seconds| layer().total_time(Duration::from_secs(seconds));
+    assert_eq!(ask_alone(says("2"), in_all(3)).await, (200, vec![0, 2000]));
+    assert_eq!(ask_alone(says("2"), in_all(2)).await, (503, vec![0]));
+
+    // A backend that speaks of itself is left alone, and others are not.
+    for seconds in ["2", "86400"] {
+        let (response, log) = ask(method(&Method::GET), Ok(says(seconds))).await;
+        assert_eq!((response.status().as_u16(), log[1].at), (200, 0));
+        assert_eq!(log[1].host, "10.0.0.2");
+    }
     let says = || with(status(503), "grpc-retry-pushback-ms", "2000");
     let (response, log) = ask(method(&Method::GET), Ok(says())).await;
     assert_eq!((response.status().as_u16(), log[1].at), (200, 2000));
-
-    let layer = |seconds| RetryLayer::new(ByMethod::new()).total_time(Duration::from_secs(seconds));
-    let (response, log) = ask_with(method(&Method::GET), Ok(says()), layer(3), false).await;
-    assert_eq!((response.status().as_u16(), log[1].at), (200, 2000));
-    let (response, log) = ask_with(method(&Method::GET), Ok(says()), layer(2), false).await;
-    assert_eq!((response.status().as_u16(), log.len()), (503, 1));
     // A date, or nonsense, is no time.
     let says = with(status(503), "retry-after", "Fri, 31 Dec 1999 23:59:59 GMT");
     let (_, log) = ask(method(&Method::GET), Ok(says)).await;
@@ -246,6 +279,8 @@ async fn grpcs_status_and_pushback_say_what_is_retried_and_when() {
     }
     let told = |value| with(says("14"), "grpc-retry-pushback-ms", value);
     assert_eq!(grpc(told("150")).await[1].at, 150);
+    assert_eq!(grpc(told("10000")).await[1].at, 10_000);
+    assert_eq!(grpc(told("10001")).await.len(), 1);
     assert_eq!(grpc(told("-1")).await.len(), 1);
     assert_eq!(grpc(told("soon")).await.len(), 1);
 }
