@@ -68,11 +68,10 @@ impl Hedge {
     /// It is of the attempts at all backends together. So it **does nothing where slow backends get
     /// more than 1 − `share` of the requests**: the percentile is their time then, and nobody takes
     /// longer. Under round robin one slow backend of three gets a third of the requests, and one of
-    /// ten still a tenth; 0.95 works from 21 on. With fewer use [`after`](Self::after), or a picker
-    /// that sends a slow backend less, as
-    /// [`least_response_time`](crate::Balance::least_response_time) does, and
-    /// [`least_requests`](crate::Balance::least_requests) where there is so much traffic that the
-    /// slow one has requests in flight when the next is picked.
+    /// ten still a tenth; 0.95 works from 21 on. With fewer use [`after`](Self::after); or
+    /// [`least_response_time`](crate::Balance::least_response_time) or
+    /// [`least_requests`](crate::Balance::least_requests), which send a slow backend less, if there
+    /// is so much traffic that it is still busy when the next request comes.
     ///
     /// # Errors
     ///
