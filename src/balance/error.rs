@@ -172,10 +172,7 @@ impl Error {
     /// Returns the backend that was given the request and failed: the last one, if there were
     /// several.
     pub fn backend(&self) -> Option<&str> {
-        match self.last() {
-            Self::Backend { attempt, .. } => Some(attempt.backend()),
-            _ => None,
-        }
+        self.attempts().last().map(Attempted::backend)
     }
 
     /// Returns the backends that were picked but never got the request, and why.

@@ -68,7 +68,7 @@ pub use self::deadline::HttpDeadline;
 pub use self::held::{HeldBody, UntilBodyEnd};
 pub use self::layer::BalanceLayer;
 pub use self::recommended::{Recommended, recommended, recommended_with};
-pub use self::replay::{CannotReplay, Replay, ReplayBody, ReplayLayer};
+pub use self::replay::{CannotReplay, Replay, ReplayBody, ReplayLayer, RequestBodyError};
 pub use self::responses::{
     HttpResponses, HttpResponsesFuture, HttpResponsesLayer, ResponseBody, error_of,
 };

@@ -32,7 +32,8 @@ use crate::set::Pool;
 ///
 /// That is [`ReplayLayer::new`](super::ReplayLayer::new), [`LimitLayer::new`]`(1024)` counted to the body's end,
 /// [`RetryLayer::new`]`(`[`ByMethod`]`)` with a [`total_time`](RetryLayer::total_time) of 30 s, and
-/// [`Balance::attempt_timeout`] of 5 s. The pool is watched by [`Ejection`] from the first request
+/// [`Balance::attempt_timeout`] of 5 s. Retries go to a backend that has not had the request while
+/// there is one that is eligible; then one that had it may get it again. The pool is watched by [`Ejection`] from the first request
 /// on, unless its health is [watched](Health) already: after 5 failures in a row a backend is left
 /// alone for 5 s, doubled each time; up to half of the pool. It suits pools from two backends on.
 /// What else is set on the balance and the pool stays: the picker, limits of single backends,
@@ -40,6 +41,13 @@ use crate::set::Pool;
 ///
 /// For other numbers put the layers together yourself: the [guide](crate::guide::high_availability)
 /// has the code.
+///
+/// # The client's body type
+///
+/// For requests with a body `B` the client, or the backends' services, take a [`ReplayBody<B>`].
+/// Leave it to be inferred (`Client::builder(…).build_http()`), or name it as that: a client that is
+/// annotated otherwise, as `build_http::<B>()`, gives an error about [`ReplayBody`], or that there is
+/// no `oneshot`.
 ///
 /// # Cost
 ///

@@ -28,6 +28,10 @@
 //! later overtakes those who wait: while there is anybody in the queue, newcomers join it, though a
 //! request may just have ended. A request is in the queue once its future is first polled.
 //!
+//! The queue of the backends' [`Limits`](crate::set::Limits) is another one, inside the balance.
+//! There, requests that must go to a certain backend or elsewhere (bound, or retried) have a line of
+//! their own, and may get room before the first of the other line.
+//!
 //! # Exactness
 //!
 //! The requests in flight and their maximum are one atomic word, so never are more in flight than

@@ -10,7 +10,7 @@ use crate::retry::ObserveAttempts;
 /// | --- | --- | --- |
 /// | an attempt went well, or was cancelled | debug | `backend`, `outcome`, `took` in seconds, `attempt` from 0 on |
 /// | an attempt failed, or was rejected | info | the same |
-/// | a request failed with its last attempt, of several | warn | `attempts`: all of them |
+/// | a request failed with its last attempt | warn | `attempts`: all of them |
 /// | a request was given up, or its deadline passed, after a failed attempt | warn | the same |
 ///
 /// The target is that of this module, `evenkeel::observe`. An event is part of the span in which the
@@ -57,14 +57,14 @@ impl ObserveAttempts for TraceAttempts {
 
     fn request(&self, attempts: &[Attempted]) {
         let bad = |outcome| matches!(outcome, Outcome::Failure(_) | Outcome::Rejected);
-        let [first, .., last] = attempts else {
+        let (Some(first), Some(last)) = (attempts.first(), attempts.last()) else {
             return;
         };
-        let list = Comma(attempts);
+        let all = Comma(attempts);
         if bad(last.outcome()) {
-            warn!(target: TARGET, attempts = %list, "request failed");
+            warn!(target: TARGET, attempts = %all, "request failed");
         } else if bad(first.outcome()) && last.outcome() == Outcome::Cancelled {
-            warn!(target: TARGET, attempts = %list, "request given up");
+            warn!(target: TARGET, attempts = %all, "request given up");
         }
     }
 }

@@ -102,7 +102,7 @@ where
             attempt.set_late();
         }
         // What is set here is nothing to a backend, which would take it for that of the body, too.
-        let told = theirs.or(its_own).and(deadline);
+        let told = [theirs, its_own].into_iter().flatten().min();
         repeat.prepare(attempt.request_mut(), 0, left(told, began));
         Self {
             kept,

@@ -16,6 +16,9 @@ use crate::time::since_epoch;
 /// Against a long tail of latency whose cause lies with single backends. Where all are slow, hedges
 /// only add load; the budget bounds that.
 ///
+/// [`after`](Self::after) for few backends, and [`percentile`](Self::percentile) for so many that a
+/// single slow one does not decide what is usual.
+///
 /// # References
 ///
 /// J. Dean and L. A. Barroso, *The Tail at Scale*, Communications of the ACM 56 (2), 2013.
@@ -47,7 +50,8 @@ enum When {
 }
 
 impl Hedge {
-    /// Hedges after a fixed time.
+    /// Hedges after a fixed time. It works for a pool of any size; a time somewhat above what most
+    /// requests take is right.
     pub fn after(delay: Duration) -> Self {
         Self {
             when: When::After(delay),
@@ -60,6 +64,14 @@ impl Hedge {
     /// constant memory, to about 6 %. Until there are enough of them to tell, nothing is hedged.
     ///
     /// An attempt that was cancelled counts with the time that it had been pending.
+    ///
+    /// It is of the attempts at all backends together. So it **does nothing where slow backends get
+    /// more than 1 − `share` of the requests**: the percentile is their time then, and nobody takes
+    /// longer. Under round robin one slow backend of three gets a third of the requests, and one of
+    /// ten still a tenth; 0.95 works from 21 on. With fewer use [`after`](Self::after); or
+    /// [`least_response_time`](crate::Balance::least_response_time) or
+    /// [`least_requests`](crate::Balance::least_requests), which send a slow backend less, if there
+    /// is so much traffic that it is still busy when the next request comes.
     ///
     /// # Errors
     ///

@@ -13,8 +13,12 @@ use crate::{Backoff, InvalidSetting};
 /// Retries and hedges the requests of a [`Balance`] on another backend; see the
 /// [module](super).
 ///
+/// A retry goes to a backend that has not had the request while there is one that is eligible; then
+/// one that had it may get it again.
+///
 /// `P` says which requests can be sent again: a closure, or a [`Repeat`](super::Repeat). All
-/// services that one layer, or its clones, made share its [budget](Self::budget).
+/// services that one layer, or its clones, made share its [budget](Self::budget). Why the compiler
+/// finds no `oneshot` or `call`, or no `Retryable`, is said at [`Retry`].
 ///
 /// # Examples
 ///
@@ -89,7 +93,8 @@ impl<P> RetryLayer<P> {
     }
 
     /// Sets how long to wait between attempts. The first retry goes out at once, since it goes to
-    /// another backend; from the second on there is a pause. Default: from 25 ms to 250 ms.
+    /// another backend if there is one; from the second on there is a pause. Default: from 25 ms to
+    /// 250 ms.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.settings.backoff = backoff;
         self

@@ -1,9 +1,11 @@
 //! Retry and hedge on another backend, under one budget.
 //!
 //! [`RetryLayer`] goes right around a [`Balance`](crate::Balance). An attempt that fails is made
-//! again on a backend that has not had the request yet; one that is slow may get a second one beside
-//! it, a hedge. Both go through the balance's picker, with the backends that were tried masked, so a
-//! hash picker gives a key's next choice.
+//! again on a backend that has not had the request yet, while there is one that is eligible; then
+//! one that had it may get it again. An attempt that is slow may get a second one beside it, a
+//! hedge, which only ever goes to a backend that has not had the request. Both go through the
+//! balance's picker, with the backends that were tried masked, so a hash picker gives a key's next
+//! choice.
 //!
 //! # The path of a request
 //!

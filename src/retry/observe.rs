@@ -2,21 +2,29 @@ use crate::balance::Attempted;
 
 /// Is told of attempts; see [`RetryLayer::observer`](super::RetryLayer::observer).
 ///
-/// A closure is told of each request when it has a response, or fails, or is dropped.
+/// A closure is told of each request when it has a response, or fails, or is dropped. It is a `Fn`
+/// that many tasks call at once: one that captures an `Arc` is how to keep counters.
 ///
 /// # Examples
 ///
 /// ```
 /// use evenkeel::balance::Attempted;
 /// use evenkeel::retry::RetryLayer;
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicUsize, Ordering};
 ///
-/// let layer = RetryLayer::new(|_request: &u64| true).observer(|attempts: &[Attempted]| {
+/// let more_than_one = Arc::new(AtomicUsize::new(0));
+/// let counter = Arc::clone(&more_than_one);
+/// let layer = RetryLayer::new(|_request: &u64| true).observer(move |attempts: &[Attempted]| {
 ///     if attempts.len() > 1 {
+///         counter.fetch_add(1, Ordering::Relaxed);
 ///         for attempt in attempts {
 ///             eprintln!("{attempt}");
 ///         }
 ///     }
 /// });
+/// // For whoever shows them, at any time:
+/// println!("{} requests with more than one attempt", more_than_one.load(Ordering::Relaxed));
 /// # let _ = layer;
 /// ```
 pub trait ObserveAttempts: Send + Sync {

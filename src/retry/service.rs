@@ -24,6 +24,57 @@ use crate::set::Pool;
 ///
 /// The last attempt's [`Error`], which [lists](Error::attempts) all attempts. A response that says
 /// that it failed and is not retried is the response.
+///
+/// # `oneshot` does not exist?
+///
+/// The compiler says so when this is no service for the request. It is one when the balance inside
+/// is one ([see there](Balance#oneshot-does-not-exist)), and when the request can be sent again:
+///
+/// * With a closure, requests have to be `Clone`.
+/// * With [`ByMethod`](crate::http::ByMethod), they have to be `http::Request<ReplayBody<B>>`. Put a
+///   [`ReplayLayer`](crate::http::ReplayLayer) outside, which makes them of requests with any body,
+///   and let the backends' services, or the client, take a
+///   [`ReplayBody<B>`](crate::http::ReplayBody).
+///
+/// "cannot be retried on another backend" (`Retryable` is not implemented) means that there is a
+/// layer between the [`RetryLayer`](super::RetryLayer) and the balance. It goes outside of the
+/// retry, if it is about the request as a whole, or around the backends' services, or the client,
+/// if it is about each attempt:
+///
+/// ```
+/// use evenkeel::Pool;
+/// use evenkeel::http::{BalanceLayer, ByMethod, ReplayBody, ReplayLayer};
+/// use evenkeel::limit::LimitLayer;
+/// use evenkeel::retry::RetryLayer;
+/// use http::{Request, Response};
+/// use http_body_util::Empty;
+/// use tower::util::MapRequestLayer;
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// type Body = ReplayBody<Empty<&'static [u8]>>;
+/// let client = service_fn(|request: Request<Body>| async move {
+///     Ok::<_, std::io::Error>(Response::new(request.headers().contains_key("x-signature").to_string()))
+/// });
+/// let sign = MapRequestLayer::new(|mut request: Request<Body>| {
+///     request.headers_mut().insert("x-signature", "of this attempt".parse().unwrap());
+///     request
+/// });
+/// let service = ServiceBuilder::new()
+///     .layer(ReplayLayer::new())
+///     .layer(LimitLayer::new(100)?) // once for a request
+///     .layer(RetryLayer::new(ByMethod::new()))
+///     // nothing in between
+///     .layer(BalanceLayer::least_requests(Pool::of_addresses(["10.0.0.1:80"])?))
+///     .layer(sign) // once for an attempt
+///     .service(client);
+///
+/// let response = service.oneshot(Request::get("http://shop.example/").body(Empty::new())?).await?;
+/// assert_eq!(response.body().get_ref(), "true");
+/// # Ok(())
+/// # }
+/// ```
 pub struct Retry<T, Req, R = Direct, K = OnResponse, P = fn(&Req) -> bool> {
     core: Arc<Core<T, Req, R, K, P>>,
 }

@@ -16,8 +16,10 @@ use crate::backend::{AdaptiveLimit, MaxInFlight};
 /// the whole pool, and newcomers behind them. A response that ends calls the next in line, who picks
 /// again. A request waits for [`max_wait`](crate::Balance::max_wait) at most, and not beyond its
 /// deadline, and then fails with [`Error::Overloaded`](crate::Error::Overloaded); so it does at once
-/// when the queue is full. A request that has to go to a certain backend, or elsewhere than to some,
-/// waits in a second queue of the same length, so that it holds up nobody.
+/// when the queue is full. A request that has to go to a certain backend, or elsewhere than to some
+/// (it is bound to one, or is a retry), waits in a second queue of the same length, so that it holds
+/// up nobody. Room is offered to the first of both, so under an overload one of the second queue may
+/// get it before the first of the other, though it came later.
 ///
 /// Without tower nobody waits: [`Selector::select`](crate::picker::Selector::select) says at once
 /// that all are full.
@@ -25,6 +27,8 @@ use crate::backend::{AdaptiveLimit, MaxInFlight};
 /// # Slow start
 ///
 /// While a backend [starts slowly](super::SlowStart), its limit is that part of it, and 1 at least.
+/// So it is, at a tenth, while one asks to be spared, by a 429 or a `Retry-After`, and its health is
+/// watched ([`Ejection::spare`](crate::health::Ejection::spare)).
 ///
 /// # Examples
 ///

@@ -4,8 +4,14 @@ use std::error::Error as StdError;
 use std::io;
 
 use ::http::{HeaderName, Response};
+use bytes::Bytes;
 use evenkeel::backend::{Failure, Outcome};
-use evenkeel::http::{CannotReplay, Classify, GrpcOutcomes, HttpOutcomes, TowerHttp, Verdict};
+use evenkeel::http::{
+    CannotReplay, Classify, GrpcOutcomes, HttpOutcomes, ReplayBody, TowerHttp, Verdict,
+};
+use futures_util::stream;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use tower::BoxError;
 use tower_http::classify::ServerErrorsAsFailures;
 
@@ -85,7 +91,7 @@ async fn an_error_that_is_the_callers_own_is_not_held_against_the_backend() {
 struct Client(#[source] BoxError);
 
 #[tokio::test]
-async fn a_body_that_cannot_be_sent_again_is_not_held_against_the_backend() {
+async fn a_body_that_broke_off_or_cannot_be_sent_again_is_not_held_against_the_backend() {
     async fn check(classify: impl Classify) {
         for cause in [CannotReplay::NotKept, CannotReplay::Failed] {
             let setup = Setup::new(classify.clone());
@@ -95,6 +101,11 @@ async fn a_body_that_cannot_be_sent_again_is_not_held_against_the_backend() {
             assert_eq!(setup.ended(), [Outcome::Cancelled; 3]);
             assert_eq!(error.backend(), Some("a"), "it is named all the same");
         }
+        let body = StreamBody::new(stream::iter([Err::<Frame<Bytes>, _>(refused())]));
+        let broke_off = ReplayBody::new(body).collect().await.unwrap_err();
+        let setup = Setup::new(classify.clone());
+        setup.error(Client(Client(broke_off).into())).await;
+        assert_eq!(setup.ended(), [Outcome::Cancelled]);
         // Any other cause is.
         let setup = Setup::new(classify);
         setup.error(Client(Client(refused().into()).into())).await;

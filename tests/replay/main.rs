@@ -4,6 +4,7 @@
 #![cfg(feature = "http")]
 
 mod bounds;
+mod broken_off;
 mod copies;
 mod hedged;
 mod hints;

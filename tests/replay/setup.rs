@@ -1,6 +1,7 @@
 //! A body that does what it is told, and ways to read a copy.
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::marker::PhantomPinned;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::buf::Chain;
 use bytes::{Buf, Bytes};
-use evenkeel::http::ReplayBody;
+use evenkeel::http::{ReplayBody, RequestBodyError};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -27,7 +28,7 @@ pub(crate) enum Step {
     Panic,
 }
 
-#[derive(Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("the script fails")]
 pub(crate) struct Failed;
 
@@ -179,6 +180,16 @@ where
         Poll::Ready(Some(Err(error))) => error,
         other => panic!("no error: {other:?}"),
     }
+}
+
+/// What the body inside has failed with.
+pub(crate) fn own_error<B>(body: &mut B) -> Failed
+where
+    B: Body<Data = Bytes, Error = BoxError> + Unpin,
+{
+    let error: Box<RequestBodyError> = error(body).downcast().expect("the body's own error");
+    let source = error.source().and_then(|source| source.downcast_ref());
+    Failed::clone(source.expect("its cause"))
 }
 
 pub(crate) fn text(frame: &Frame<Bytes>) -> String {

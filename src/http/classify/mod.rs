@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::header::HeaderName;
 use http::{HeaderMap, Response};
 
-use super::CannotReplay;
+use super::replay::is_of_request_body;
 use crate::backend::{Failure, Outcome};
 use crate::balance::{never_left, outcome_of};
 
@@ -131,18 +131,20 @@ pub trait Classify: Clone {
 
     /// Says what an error of the backend's service means. Default: a failure of the kind that
     /// [`Failure::of`] finds; or [`Cancelled`](Outcome::Cancelled) if it, or a cause of it, is
-    /// [`CannotReplay`]: the request's own body is to blame.
+    /// [`RequestBodyError`](super::RequestBodyError) or [`CannotReplay`](super::CannotReplay): the
+    /// request's own body is to blame.
     fn error(&self, error: &(dyn StdError + 'static)) -> Outcome {
-        if CannotReplay::is_cause_of(error) {
+        if is_of_request_body(error) {
             return Outcome::Cancelled;
         }
         outcome_of(error)
     }
 
     /// Says whether an error shows that the request surely never left; see
-    /// [`Track::never_left`](crate::balance::Track::never_left), whose default this has.
+    /// [`Track::never_left`](crate::balance::Track::never_left), whose default this has; but an error
+    /// of the request's own body never does, whatever its cause: the body was being sent.
     fn never_left(&self, error: &(dyn StdError + 'static)) -> bool {
-        never_left(error)
+        !is_of_request_body(error) && never_left(error)
     }
 
     /// Returns whether what [`retry_after`](Self::retry_after) says goes for other backends, too.

@@ -38,9 +38,9 @@ use super::waiting::Ticket;
 ///
 /// # Errors
 ///
-/// Those of the body inside, and [`CannotReplay`](super::CannotReplay) from a copy that cannot
-/// yield the whole body: at once, or when that becomes known while it waits. Such a copy yields
-/// nothing else.
+/// [`RequestBodyError`](super::RequestBodyError) where the body inside fails, and
+/// [`CannotReplay`](super::CannotReplay) from a copy that cannot yield the whole body: at once, or
+/// when that becomes known while it waits. Such a copy yields nothing else.
 ///
 /// # Cancel safety
 ///

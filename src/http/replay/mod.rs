@@ -37,7 +37,8 @@ mod slot;
 mod waiting;
 
 pub use self::body::ReplayBody;
-pub use self::error::CannotReplay;
+pub(crate) use self::error::is_of_request_body;
+pub use self::error::{CannotReplay, RequestBodyError};
 pub use self::layer::{Replay, ReplayLayer};
 
 /// How much is kept of a body by default, in bytes.

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame};
 use tower::BoxError;
 
-use super::CannotReplay;
+use super::{CannotReplay, RequestBodyError};
 
 /// Frames of no more than this many bytes are put together when there are [`MANY`].
 const SMALL: usize = 256;
@@ -79,7 +79,7 @@ impl<B: Body> Recording<B> {
             None => return Poll::Ready(None),
             Some(Err(error)) => {
                 self.forget();
-                return Poll::Ready(Some(Err(error.into())));
+                return Poll::Ready(Some(Err(RequestBodyError::new(error).into())));
             }
             Some(Ok(frame)) => frame.map_data(|mut data| data.copy_to_bytes(data.remaining())),
         };
