@@ -12,7 +12,7 @@ use tower::{ServiceExt, service_fn};
 #[test]
 fn no_one_in_line_is_forgotten_when_several_come_and_go_at_once() {
     const TASKS: u32 = 3;
-    const ROUNDS: u32 = 100_000;
+    const ROUNDS: u32 = 300_000;
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
