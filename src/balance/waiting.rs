@@ -9,6 +9,7 @@ use tower::BoxError;
 use tower_service::Service;
 
 use super::attempt::Terms;
+use super::ramp::Ramp;
 use super::waits::{Timer, Waits};
 use super::{Error, PassedOver, Reason, Route, Shared};
 use crate::backend::{Completion, Failure, Line, Live, Outcome, PlaceInLine, Trial};
@@ -38,6 +39,7 @@ pub(super) struct Waiting<T, Req, R: Route<T, Req>> {
     place: Option<PlaceInLine>,
     /// It may take room though it was not called.
     look: bool,
+    ramp: Ramp,
     changed: Option<Pin<Box<OwnedNotified>>>,
     affinity: Timer,
     max: Timer,
@@ -116,6 +118,7 @@ where
             },
             place: None,
             look: false,
+            ramp: Ramp::new(),
             changed: None,
             affinity: Timer::new(waits.affinity().min(max)),
             max: Timer::new(max),
@@ -144,6 +147,9 @@ where
                 // In line, and nothing has happened that it waits for.
                 if self.max.is_up(cx) {
                     return Poll::Ready(Err(self.error(None)));
+                }
+                if self.calls_for_ramp(cx) {
+                    continue;
                 }
                 return Poll::Pending;
             }
@@ -190,6 +196,9 @@ where
             if self.max.is_up(cx) {
                 return Poll::Ready(Err(self.error(cause)));
             }
+            if self.calls_for_ramp(cx) {
+                continue;
+            }
             return Poll::Pending;
         }
     }
@@ -235,6 +244,22 @@ where
         place.leave();
         // There may be room for more than this one.
         self.shared.view().snapshot.lines.call_next();
+    }
+
+    /// Whether it has called whoever is next, perhaps itself, since a backend that starts slowly
+    /// may have more room by now.
+    fn calls_for_ramp(&mut self, cx: &mut Context<'_>) -> bool {
+        let view = self.shared.view();
+        if self.place.is_none() || !view.is_guarded() {
+            self.ramp.stop();
+            return false;
+        }
+        let lines = &view.snapshot.lines;
+        let up = self.ramp.is_up(lines.len(), cx);
+        if up {
+            lines.call_next();
+        }
+        up
     }
 
     /// Whether not every backend will do.

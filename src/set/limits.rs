@@ -25,6 +25,12 @@ use crate::backend::{AdaptiveLimit, MaxInFlight};
 /// # Slow start
 ///
 /// While a backend [starts slowly](super::SlowStart), its limit is that part of it, and 1 at least.
+/// Those who wait look for the room that this makes about every 100 ms.
+///
+/// # Tiers and zones
+///
+/// A list of backends that gets a part of the requests takes those of another that is full. A later
+/// tier, or another zone, that gets none because those before it have the capacity is not asked.
 ///
 /// # Examples
 ///
