@@ -166,7 +166,7 @@ async fn a_request_that_comes_too_late_is_not_sent() {
             builder().header("grpc-timeout", "0n"),
             builder().extension(Deadline::after(ms(0))),
         ] {
-            let (told, took) = attempts(layer.clone(), request(builder)).await;
+            let (told, took) = attempts(layer, request(builder)).await;
             assert_eq!((told, took), (vec![], 0));
         }
     }
