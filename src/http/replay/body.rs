@@ -29,10 +29,11 @@ use super::waiting::Ticket;
 /// # What is kept
 ///
 /// Data and trailers as they pass, up to a bound, 64 KiB by default; of trailers, names and values
-/// count. Data is shared, not copied, so the buffers that it is part of stay; frames of some bytes
-/// that come in great number are put together. What is known not to fit, by its
-/// [size hint](Body::size_hint), is not kept at all. When there is no other copy, nothing is kept:
-/// clone it *before* it is read. What was kept is let go with the last copy.
+/// count. Frames below 8 KiB are copied and put together, into up to twice their bytes: what they
+/// are slices of, such as the buffer of a connection, does not stay. Larger ones are shared, with
+/// what they are slices of. So a copy can have other frames than the body, of the same data. What is
+/// known not to fit, by its [size hint](Body::size_hint), is not kept at all. When there is no other
+/// copy, nothing is kept: clone it *before* it is read. What was kept is let go with the last copy.
 ///
 /// A body that was not read, because there was no connection, can be sent whatever its size.
 ///
