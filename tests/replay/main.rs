@@ -12,6 +12,7 @@ mod kept;
 mod layer;
 mod over_http;
 mod properties;
+mod sent;
 mod servers;
 mod setup;
 mod streams;

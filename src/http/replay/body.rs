@@ -137,6 +137,19 @@ impl<B> ReplayBody<B> {
             Kind::Reader(reader) => reader.slot.whole().is_some(),
         }
     }
+
+    /// Returns whether nobody is sending the body any more: it is empty, or was read to its end, kept
+    /// or not, or has failed, or the copy that was sending it is dropped.
+    ///
+    /// So it is false before the first copy is polled, and while one goes on. A copy that goes on where
+    /// another was dropped makes it false again, until that has ended. While it is false, a backend
+    /// without an answer may have to wait for the caller.
+    pub fn is_sent(&self) -> bool {
+        match &self.kind {
+            Kind::Empty => true,
+            Kind::Reader(reader) => reader.slot.is_sent(),
+        }
+    }
 }
 
 impl<B> Clone for ReplayBody<B> {
@@ -253,7 +266,10 @@ impl<B: Body> Reader<B> {
                 let ended = match &frame {
                     None => true,
                     Some(Ok(_)) => recording.is_end_stream(),
-                    Some(Err(_)) => false,
+                    Some(Err(_)) => {
+                        self.slot.stop();
+                        false
+                    }
                 };
                 if ended {
                     self.end();
