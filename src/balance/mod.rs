@@ -18,6 +18,7 @@ mod attempt;
 mod attempted;
 mod error;
 mod future;
+mod ramp;
 mod route;
 mod service;
 mod shared;

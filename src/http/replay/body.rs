@@ -29,10 +29,11 @@ use super::waiting::Ticket;
 /// # What is kept
 ///
 /// Data and trailers as they pass, up to a bound, 64 KiB by default; of trailers, names and values
-/// count. Data is shared, not copied, so the buffers that it is part of stay; frames of some bytes
-/// that come in great number are put together. What is known not to fit, by its
-/// [size hint](Body::size_hint), is not kept at all. When there is no other copy, nothing is kept:
-/// clone it *before* it is read. What was kept is let go with the last copy.
+/// count. Frames below 8 KiB are copied and put together, into up to twice their bytes: what they
+/// are slices of, such as the buffer of a connection, does not stay. Larger ones are shared, with
+/// what they are slices of. So a copy can have other frames than the body, of the same data. What is
+/// known not to fit, by its [size hint](Body::size_hint), is not kept at all. When there is no other
+/// copy, nothing is kept: clone it *before* it is read. What was kept is let go with the last copy.
 ///
 /// A body that was not read, because there was no connection, can be sent whatever its size.
 ///
@@ -134,6 +135,19 @@ impl<B> ReplayBody<B> {
         match &self.kind {
             Kind::Empty => true,
             Kind::Reader(reader) => reader.slot.whole().is_some(),
+        }
+    }
+
+    /// Returns whether nobody is sending the body any more: it is empty, or was read to its end, kept
+    /// or not, or has failed, or the copy that was sending it is dropped.
+    ///
+    /// So it is false before the first copy is polled, and while one goes on. A copy that goes on where
+    /// another was dropped makes it false again, until that has ended. While it is false, a backend
+    /// without an answer may have to wait for the caller.
+    pub fn is_sent(&self) -> bool {
+        match &self.kind {
+            Kind::Empty => true,
+            Kind::Reader(reader) => reader.slot.is_sent(),
         }
     }
 }
@@ -252,7 +266,10 @@ impl<B: Body> Reader<B> {
                 let ended = match &frame {
                     None => true,
                     Some(Ok(_)) => recording.is_end_stream(),
-                    Some(Err(_)) => false,
+                    Some(Err(_)) => {
+                        self.slot.stop();
+                        false
+                    }
                 };
                 if ended {
                     self.end();

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -15,6 +16,9 @@ pub(super) struct Slot<B> {
     shared: Mutex<Shared<B>>,
     /// Apart from the state, so that copies read it without a lock.
     whole: OnceLock<Vec<Kept>>,
+    /// Whether nobody sends it any more. Nothing else is read on its account, so it is relaxed; where
+    /// another copy can be next it is written under the lock, so that the next has the last word.
+    sent: AtomicBool,
     size_hint: SizeHint,
 }
 
@@ -46,6 +50,7 @@ impl<B: Body> Slot<B> {
                 waiting: Waiting::default(),
             }),
             whole: OnceLock::new(),
+            sent: AtomicBool::new(false),
         }
     }
 }
@@ -80,7 +85,10 @@ impl<B> Slot<B> {
         }
         let state = &mut self.lock().state;
         match std::mem::replace(state, State::Taken) {
-            State::Here(recording) => Some(Ok(Start::Recording(recording))),
+            State::Here(recording) => {
+                self.sent.store(false, Ordering::Relaxed);
+                Some(Ok(Start::Recording(recording)))
+            }
             State::Taken => None,
             State::Whole => {
                 *state = State::Whole;
@@ -102,11 +110,17 @@ impl<B> Slot<B> {
     /// Gives back what was taken, which may be lost.
     pub(super) fn put_back(&self, mut recording: Recording<B>) {
         if let Some(why) = recording.lost() {
+            self.stop();
             self.lose(why);
         } else {
             recording.rewind();
             self.change(State::Here(recording));
         }
+    }
+
+    /// Says that what was taken is not sent any further, and by no other copy.
+    pub(super) fn stop(&self) {
+        self.sent.store(true, Ordering::Relaxed);
     }
 
     /// Says that what was taken cannot be sent again, whether it is given back or not.
@@ -126,6 +140,11 @@ impl<B> Slot<B> {
         self.whole().is_some() || !matches!(self.lock().state, State::Lost(_))
     }
 
+    /// Whether it was begun, and nobody sends it any more.
+    pub(super) fn is_sent(&self) -> bool {
+        self.sent.load(Ordering::Relaxed)
+    }
+
     /// Returns the frames of the body, if all were read and kept.
     pub(super) fn whole(&self) -> Option<&[Kept]> {
         self.whole.get().map(Vec::as_slice)
@@ -143,6 +162,9 @@ impl<B> Slot<B> {
     /// others wait again. If only one were woken, it could be dropped before it goes on.
     fn change(&self, to: State<B>) {
         let mut shared = self.lock();
+        if !matches!(to, State::Lost(_)) {
+            self.sent.store(true, Ordering::Relaxed);
+        }
         shared.state = to;
         let waiting = shared.waiting.take();
         drop(shared);
