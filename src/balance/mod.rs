@@ -16,6 +16,7 @@
 
 mod attempt;
 mod attempted;
+mod awaited;
 mod error;
 mod future;
 mod ramp;
@@ -32,6 +33,7 @@ pub use self::attempt::{Attempt, Attempts};
 pub use self::attempted::Attempted;
 #[cfg(feature = "tracing")]
 pub(crate) use self::attempted::Comma;
+pub use self::awaited::Awaited;
 pub use self::error::{Error, PassedOver, Reason};
 pub use self::future::ResponseFuture;
 pub use self::route::{Direct, Route};

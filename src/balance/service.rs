@@ -171,8 +171,8 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
     /// [retry](crate::retry) of HTTP requests whose bodies are
     #[cfg_attr(feature = "http", doc = " [recorded](crate::http::ReplayBody)")]
     #[cfg_attr(not(feature = "http"), doc = " recorded")]
-    /// it begins when the body has been sent, to the end of such a period: a caller that uploads slowly
-    /// is not to be a backend's failure.
+    /// it begins anew whenever the caller has sent what was waited for: one that uploads slowly is not to
+    /// be a backend's failure.
     ///
     /// The timer is armed only for a response that is not there at once.
     #[must_use]

@@ -12,7 +12,6 @@ mod kept;
 mod layer;
 mod over_http;
 mod properties;
-mod sent;
 mod servers;
 mod setup;
 mod streams;

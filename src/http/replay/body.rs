@@ -11,6 +11,7 @@ use super::DEFAULT_MAX_BYTES;
 use super::recording::Recording;
 use super::slot::{Slot, Start};
 use super::waiting::Ticket;
+use crate::balance::Awaited;
 
 /// A request body that can be sent again.
 ///
@@ -138,16 +139,12 @@ impl<B> ReplayBody<B> {
         }
     }
 
-    /// Returns whether nobody is sending the body any more: it is empty, or was read to its end, kept
-    /// or not, or has failed, or the copy that was sending it is dropped.
-    ///
-    /// So it is false before the first copy is polled, and while one goes on. A copy that goes on where
-    /// another was dropped makes it false again, until that has ended. While it is false, a backend
-    /// without an answer may have to wait for the caller.
-    pub fn is_sent(&self) -> bool {
+    /// Returns whether the caller is waited for: whether a copy that is being sent has asked the body
+    /// for more, and there is none yet.
+    pub fn awaited(&self) -> Awaited {
         match &self.kind {
-            Kind::Empty => true,
-            Kind::Reader(reader) => reader.slot.is_sent(),
+            Kind::Empty => Awaited::Never,
+            Kind::Reader(reader) => reader.slot.awaited(),
         }
     }
 }
@@ -257,7 +254,11 @@ impl<B: Body> Reader<B> {
                 // Nobody but this copy could be cloned then.
                 let wanted = || Arc::strong_count(&self.slot) > 1;
                 let was_lost = recording.lost().is_some();
-                let frame = ready!(recording.poll_frame(wanted, cx));
+                let Poll::Ready(frame) = recording.poll_frame(wanted, cx) else {
+                    self.slot.starves();
+                    return Poll::Pending;
+                };
+                self.slot.fed();
                 if let Some(why) = recording.lost()
                     && !was_lost
                 {
@@ -266,10 +267,7 @@ impl<B: Body> Reader<B> {
                 let ended = match &frame {
                     None => true,
                     Some(Ok(_)) => recording.is_end_stream(),
-                    Some(Err(_)) => {
-                        self.slot.stop();
-                        false
-                    }
+                    Some(Err(_)) => false,
                 };
                 if ended {
                     self.end();

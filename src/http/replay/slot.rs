@@ -1,12 +1,15 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use http_body::{Body, SizeHint};
 
 use super::CannotReplay;
 use super::recording::{Kept, Recording};
 use super::waiting::{Ticket, Waiting};
+use crate::balance::Awaited;
+use crate::time::{now, since_epoch};
 
 /// What all copies of a body share.
 ///
@@ -16,11 +19,13 @@ pub(super) struct Slot<B> {
     shared: Mutex<Shared<B>>,
     /// Apart from the state, so that copies read it without a lock.
     whole: OnceLock<Vec<Kept>>,
-    /// Whether nobody sends it any more. Nothing else is read on its account, so it is relaxed; where
-    /// another copy can be next it is written under the lock, so that the next has the last word.
-    sent: AtomicBool,
+    /// 0 if the caller was never waited for; [`NOW`] while it is; until when it was, in nanoseconds.
+    /// `Relaxed`: whoever asks, asks again.
+    awaited: AtomicU64,
     size_hint: SizeHint,
 }
+
+const NOW: u64 = u64::MAX;
 
 struct Shared<B> {
     state: State<B>,
@@ -50,7 +55,7 @@ impl<B: Body> Slot<B> {
                 waiting: Waiting::default(),
             }),
             whole: OnceLock::new(),
-            sent: AtomicBool::new(false),
+            awaited: AtomicU64::new(0),
         }
     }
 }
@@ -85,10 +90,7 @@ impl<B> Slot<B> {
         }
         let state = &mut self.lock().state;
         match std::mem::replace(state, State::Taken) {
-            State::Here(recording) => {
-                self.sent.store(false, Ordering::Relaxed);
-                Some(Ok(Start::Recording(recording)))
-            }
+            State::Here(recording) => Some(Ok(Start::Recording(recording))),
             State::Taken => None,
             State::Whole => {
                 *state = State::Whole;
@@ -109,8 +111,8 @@ impl<B> Slot<B> {
 
     /// Gives back what was taken, which may be lost.
     pub(super) fn put_back(&self, mut recording: Recording<B>) {
+        self.fed();
         if let Some(why) = recording.lost() {
-            self.stop();
             self.lose(why);
         } else {
             recording.rewind();
@@ -118,9 +120,17 @@ impl<B> Slot<B> {
         }
     }
 
-    /// Says that what was taken is not sent any further, and by no other copy.
-    pub(super) fn stop(&self) {
-        self.sent.store(true, Ordering::Relaxed);
+    /// Says that there is nothing to send before the caller has more.
+    pub(super) fn starves(&self) {
+        self.awaited.store(NOW, Ordering::Relaxed);
+    }
+
+    /// Says that there was more, or is nobody who waits for it.
+    #[inline]
+    pub(super) fn fed(&self) {
+        if self.awaited.load(Ordering::Relaxed) == NOW {
+            self.awaited.store(since_epoch(now()), Ordering::Relaxed);
+        }
     }
 
     /// Says that what was taken cannot be sent again, whether it is given back or not.
@@ -140,9 +150,17 @@ impl<B> Slot<B> {
         self.whole().is_some() || !matches!(self.lock().state, State::Lost(_))
     }
 
-    /// Whether it was begun, and nobody sends it any more.
-    pub(super) fn is_sent(&self) -> bool {
-        self.sent.load(Ordering::Relaxed)
+    /// Whether the caller is waited for.
+    pub(super) fn awaited(&self) -> Awaited {
+        match self.awaited.load(Ordering::Relaxed) {
+            0 => Awaited::Never,
+            NOW => Awaited::Now,
+            until => {
+                let now = now();
+                let ago = Duration::from_nanos(since_epoch(now).saturating_sub(until));
+                Awaited::Until(now.checked_sub(ago).unwrap_or(now))
+            }
+        }
     }
 
     /// Returns the frames of the body, if all were read and kept.
@@ -162,9 +180,6 @@ impl<B> Slot<B> {
     /// others wait again. If only one were woken, it could be dropped before it goes on.
     fn change(&self, to: State<B>) {
         let mut shared = self.lock();
-        if !matches!(to, State::Lost(_)) {
-            self.sent.store(true, Ordering::Relaxed);
-        }
         shared.state = to;
         let waiting = shared.waiting.take();
         drop(shared);
