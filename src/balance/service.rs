@@ -6,7 +6,7 @@ use std::time::Duration;
 use tower::BoxError;
 use tower_service::Service;
 
-use super::waits::{NEVER, Waits};
+use super::waits::Waits;
 use super::{
     Attempt, Attempts, Direct, Error, OnResponse, ResponseFuture, Route, Shared, Track, share,
 };
@@ -184,7 +184,7 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
     #[cfg(feature = "http")]
     pub(crate) fn attempt_timeout_if_none(self, timeout: Duration) -> Self {
         match self.waits.attempt() {
-            NEVER => self.attempt_timeout(timeout),
+            super::waits::NEVER => self.attempt_timeout(timeout),
             _ => self,
         }
     }
