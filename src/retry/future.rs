@@ -523,7 +523,10 @@ where
                         || is_sent(&this.core.repeat, this.kept.as_ref()),
                     );
                     let Poll::Ready(result) = result else {
-                        if *this.made >= this.core.settings.attempts {
+                        let repeat = &this.core.repeat;
+                        if *this.made >= this.core.settings.attempts
+                            && is_sent(repeat, this.kept.as_ref())
+                        {
                             *this.kept = None;
                         }
                         return Poll::Pending;

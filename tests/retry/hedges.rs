@@ -1,12 +1,17 @@
 //! A second attempt beside one that takes long.
 
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use evenkeel::backend::{Failure, Outcome};
+use evenkeel::backend::{Completion, Failure, Outcome};
 use evenkeel::balance::{Attempt, Head};
-use evenkeel::retry::{Hedge, RetryLayer};
-use tokio::time::sleep;
-use tower::{Layer, ServiceExt};
+use evenkeel::picker::Ordered;
+use evenkeel::retry::{Hedge, Repeat, RetryLayer};
+use evenkeel::set::{Limits, Rules};
+use evenkeel::{Backend, Balance, Error, Pool};
+use tokio::time::{Instant, sleep, timeout};
+use tower::{Layer, ServiceExt, service_fn};
 
 use crate::setup::{
     BROKEN, GATEWAY, Observer, REFUSED, Says, Step, UNSAFE, World, gateway, layer, tokens, told,
@@ -197,33 +202,111 @@ async fn a_hedge_that_finds_nobody_is_no_attempt() {
     assert_eq!(observer.heard().requests[0].len(), 2);
 }
 
-/// Which it is found out at a moment at which the first attempt fails, too.
+/// A second backend, which takes one request, and has one: it is eligible, and full.
+fn insert_busy<T: Clone + Send + Sync + 'static>(pool: &Pool<T>, b: T) -> Completion {
+    pool.set_rules(Rules::new().limits(Limits::new().queue(10)));
+    pool.insert(Backend::new("b", b).max_in_flight(1));
+    pool.start(|_set| Some(1)).unwrap().1
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedge_does_not_wait_for_room_and_is_no_attempt_without_it() {
+    let world = World::new([("a", (100, Says::Well))]);
+    world.says("b", [(0, Says::Well)]);
+    let busy = insert_busy(&world.pool, world.server("b"));
+    let service = hedging().attempts(2).unwrap().layer(world.ordered());
+    let asking = tokio::spawn(service.clone().oneshot(1));
+    sleep(ms(70)).await;
+    drop(busy);
+    assert_eq!(asking.await.unwrap().unwrap().from, "a");
+    assert_eq!(world.asked(), ["a"]);
+
+    // There is an attempt left, for which there is room by then.
+    world.says("a", [(100, BROKEN)]);
+    let (_, busy) = world.pool.start(|_| Some(1)).unwrap();
+    let asking = tokio::spawn(service.oneshot(2));
+    sleep(ms(70)).await;
+    drop(busy);
+    assert_eq!(asking.await.unwrap().unwrap().from, "b");
+    assert_eq!(world.asked(), ["a", "b"]);
+}
+
+/// What is found out at a moment at which the first attempt fails, too.
 #[tokio::test(start_paused = true)]
 async fn a_hedge_that_finds_nobody_hides_no_failure() {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Poll;
+    // Ends at the second poll of the moment at which it is hedged, or of a later one.
+    let service = service_fn(move |_request: u64| {
+        let (mut polls, began) = (0, Instant::now());
+        std::future::poll_fn(move |_cx| {
+            polls += u32::from(began.elapsed() >= ms(50));
+            if polls == 2 {
+                return Poll::Ready(Err::<(), _>(std::io::Error::other("out of order")));
+            }
+            Poll::Pending
+        })
+    });
+    let pool = Pool::from([Backend::new("a", service)]);
+    let _busy = insert_busy(&pool, service);
+    let balance = Balance::new(pool, Ordered::new()).attempt_timeout(ms(70));
+    let error = hedging().on([]).layer(balance).oneshot(1).await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, Error::Backend { .. }), "{error}");
+    assert_eq!(error.backend(), Some("a"));
+}
 
-    let pool = evenkeel::Pool::new();
-    for name in ["a", "b"] {
-        let service = tower::service_fn(move |_request: u64| {
-            let (polls, time) = (Arc::new(AtomicUsize::new(0)), tokio::time::Instant::now());
-            std::future::poll_fn(move |_cx| {
-                // At the second poll of the moment at which it is hedged.
-                let late = time.elapsed() >= ms(50);
-                if late && polls.fetch_add(1, Ordering::Relaxed) == 1 {
-                    return Poll::Ready(Err::<(), _>(std::io::Error::other("out of order")));
-                }
-                Poll::Pending
-            })
-        });
-        pool.insert(evenkeel::Backend::new(name, service));
+/// What was kept for the attempts after it is not needed any more.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_kept_once_the_last_attempt_is_a_hedge() {
+    let service = service_fn(|request: Arc<()>| async move {
+        std::future::pending::<()>().await;
+        drop(request);
+        Ok::<_, std::io::Error>(())
+    });
+    let pool = Pool::from(["a", "b"].map(|name| Backend::new(name, service)));
+    for (attempts, copies) in [(1, 1), (2, 2), (3, 3)] {
+        let layer = RetryLayer::new(|_request: &Arc<()>| true);
+        let layer = layer
+            .attempts(attempts)
+            .unwrap()
+            .hedge(Hedge::after(ms(50)));
+        let balance = Balance::new(pool.clone(), Ordered::new());
+        let request = Arc::new(());
+        let asking = tokio::spawn(layer.layer(balance).oneshot(Arc::clone(&request)));
+        sleep(ms(100)).await;
+        assert_eq!(
+            Arc::strong_count(&request),
+            1 + copies,
+            "{attempts} attempts"
+        );
+        asking.abort();
     }
-    pool.drain("b");
-    let balance = evenkeel::Balance::round_robin(pool).attempt_timeout(ms(70));
-    let layer = hedging().attempts(2).unwrap();
-    let error = layer.layer(balance).oneshot(1).await.unwrap_err();
-    assert_eq!(error.backend(), Some("a"), "{error}");
+}
+
+/// Whose copies can be sent before the first has been, as those of a request in parts.
+#[tokio::test(start_paused = true)]
+async fn who_is_still_sending_is_not_timed_out_because_of_a_hedge() {
+    #[derive(Clone)]
+    struct Sending;
+    impl Repeat<u64> for Sending {
+        fn copy(&self, request: &u64) -> Option<u64> {
+            Some(*request)
+        }
+        fn is_safe(&self, _request: &u64) -> bool {
+            true
+        }
+        fn is_sent(&self, _copy: &u64) -> bool {
+            false
+        }
+    }
+    for attempts in [2, 3] {
+        let world = World::new([("a", (0, Says::Never)), ("b", (0, Says::Never))]);
+        let layer = RetryLayer::new(Sending).attempts(attempts).unwrap();
+        let layer = layer.hedge(Hedge::after(ms(50))).total_time(ms(1000));
+        let balance = world.ordered().attempt_timeout(ms(100));
+        let error = layer.layer(balance).oneshot(1).await.unwrap_err();
+        assert!(error.is_deadline_exceeded(), "{attempts}: {error}");
+        assert_eq!(world.asked(), ["a", "b"], "{attempts}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -267,8 +350,20 @@ async fn what_may_only_go_to_one_is_not_hedged() {
     let a = world.pool.get("a").unwrap().handle();
     let only = service.clone().oneshot(Attempt::new(1).only(a)).await;
     assert_eq!(only.unwrap().from, "a");
+    assert_eq!(world.asked(), ["a"]);
     let prefers = service.oneshot(Attempt::new(1).to(a)).await;
     assert_eq!(prefers.unwrap().from, "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_to_be_kept_from_the_others_costs_no_token() {
+    let world = World::new([("a", (100, Says::Well)), ("b", (0, Says::Well))]);
+    let budget = tokens(1);
+    let service = hedging().budget(budget.clone()).layer(world.ordered());
+    let b = world.pool.get("b").unwrap().handle();
+    let answer = service.attempts().oneshot(Attempt::new(1).not_on(b)).await;
+    assert_eq!(answer.unwrap().from, "a");
+    assert!(budget.available() >= 1.0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -299,20 +394,27 @@ async fn a_percentile_is_learnt_and_until_then_nothing_is_hedged() {
     assert!(delay > before, "{delay} ms");
 }
 
-/// Those that nobody waits for any more are the slowest.
+/// Those that nobody waits for any more, or that the deadline has ended, are the slowest.
 #[tokio::test(start_paused = true)]
-async fn a_percentile_learns_from_requests_that_were_dropped() {
-    let world = World::new([("a", (0, Says::Never)), ("b", (0, Says::Well))]);
-    let layer = layer().hedge(Hedge::percentile(0.5).unwrap());
-    let service = layer.layer(world.ordered());
-    for request in 0..100 {
-        let _ = tokio::time::timeout(ms(80), service.clone().oneshot(request)).await;
+async fn a_percentile_learns_from_requests_that_were_given_up() {
+    for dropped in [true, false] {
+        let world = World::new([("a", (0, Says::Never)), ("b", (0, Says::Well))]);
+        let mut layer = layer().hedge(Hedge::percentile(0.5).unwrap());
+        if !dropped {
+            layer = layer.total_time(ms(80));
+        }
+        let learning = layer.clone().layer(world.ordered());
+        for request in 0..100 {
+            let most = ms(if dropped { 80 } else { 1000 });
+            let _ = timeout(most, learning.clone().oneshot(request)).await;
+        }
+        world.asked();
+        let service = layer.total_time(ms(1000)).layer(world.ordered());
+        let answer = service.oneshot(100).await.unwrap();
+        assert_eq!(answer.from, "b");
+        let log = world.log();
+        assert!((80..=86).contains(&(log[1].at - log[0].at)), "{log:?}");
     }
-    world.asked();
-    let answer = service.oneshot(100).await.unwrap();
-    assert_eq!(answer.from, "b");
-    let log = world.log();
-    assert!((80..=86).contains(&(log[1].at - log[0].at)), "{log:?}");
 }
 
 #[tokio::test(start_paused = true)]
