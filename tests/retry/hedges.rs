@@ -310,6 +310,39 @@ async fn who_is_still_sending_is_not_timed_out_because_of_a_hedge() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_only_one_that_is_left_is_another_if_the_first_is_drained_by_now() {
+    let world = World::new([("a", (100, Says::Well)), ("b", (0, Says::Well))]);
+    let asking = tokio::spawn(hedging().layer(world.ordered()).oneshot(1));
+    sleep(ms(10)).await;
+    world.pool.drain("a");
+    assert_eq!(asking.await.unwrap().unwrap().from, "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_sent_beside_itself_is_retried_but_not_hedged() {
+    #[derive(Clone)]
+    struct OneByOne;
+    impl Repeat<u64> for OneByOne {
+        fn copy(&self, request: &u64) -> Option<u64> {
+            Some(*request)
+        }
+        fn is_safe(&self, _request: &u64) -> bool {
+            true
+        }
+        fn can_send_beside(&self, _copy: &u64) -> bool {
+            false
+        }
+    }
+    let world = World::new([("a", (100, BROKEN)), ("b", (0, Says::Well))]);
+    let (budget, hedge) = (tokens(1), Hedge::after(ms(50)));
+    let layer = RetryLayer::new(OneByOne).budget(budget).hedge(hedge);
+    let answer = layer.layer(world.ordered()).oneshot(1).await.unwrap();
+    assert_eq!(answer.from, "b");
+    let log = world.log();
+    assert_eq!(log[1].at - log[0].at, 100);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_is_hedged_once() {
     let world = World::new([
         ("a", (0, Says::Never)),
