@@ -92,6 +92,9 @@ fn copies(headers: usize) -> Case {
     })
 }
 
+/// Makes a case, for so many headers.
+type Make = Box<dyn Fn(usize) -> Case>;
+
 pub(crate) fn compare(plan: &Plan, targets: &mut Vec<Target>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -107,7 +110,6 @@ pub(crate) fn compare(plan: &Plan, targets: &mut Vec<Target>) {
     let whole = LimitLayer::new(1024).expect("a valid limit");
     let retry = RetryLayer::new(ByMethod::new());
 
-    type Make = Box<dyn Fn(usize) -> Case>;
     let kinds: Vec<(&str, Make)> = vec![
         ("a balance, bare", {
             let service = Replay::new(balance());

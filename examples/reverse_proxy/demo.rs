@@ -78,7 +78,7 @@ pub(crate) async fn run() -> io::Result<()> {
     let address = listener.local_addr()?;
     let service = ServiceBuilder::new()
         .map_response(name_failed_backend)
-        .service(proxy::service(balance.clone()));
+        .service(proxy::service(&balance));
     tokio::spawn(proxy::serve(listener, service, pending()));
 
     let mut table = Table::begin(address)?;

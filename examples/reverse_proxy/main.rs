@@ -67,7 +67,7 @@ async fn serve(options: Options) -> io::Result<()> {
     stdout.flush()?;
     drop(stdout);
 
-    proxy::serve(listener, proxy::service(balance), async {
+    proxy::serve(listener, proxy::service(&balance), async {
         // Without a handler for it, ctrl-c ends the program by itself.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;

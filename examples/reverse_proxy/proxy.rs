@@ -39,7 +39,7 @@ pub(crate) type RequestBody = ReplayBody<Incoming>;
 /// Puts the recommended stack around a client, and makes errors responses. What went wrong is
 /// printed.
 pub(crate) fn service(
-    balance: BalanceLayer<RequestBody>,
+    balance: &BalanceLayer<RequestBody>,
 ) -> impl Service<Request<Incoming>, Response = Response<ProxyBody>, Error = Infallible, Future: Send>
 + Clone
 + Send

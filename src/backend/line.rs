@@ -27,7 +27,9 @@
 //! Whoever gives back does [`Line::call_next`]. Who was called and finds room that it cannot use
 //! does [`Place::pass_on`], and nobody does `call`, which would begin at the front again. After
 //! `join`, `wait_again` and `pass_on` one looks for room once more: what was given back in the
-//! meantime had another called. Who leaves while there is other room does `call_next`.
+//! meantime had another called. Where any room will do, it is enough if the one that [came
+//! first](Place::came_first) looks: those behind it are called by whoever leaves. Who leaves while
+//! there is other room does `call_next`.
 //!
 //! # Costs
 //!

@@ -12,7 +12,7 @@ use super::attempt::Terms;
 use super::time_limit::{Cut, TimeLimit};
 use super::waiting::{Asked, Dispatch, First, Waiting};
 use super::waits::Waits;
-use super::{Attempt, Attempted, Error, Route, Shared, Track};
+use super::{Attempt, Attempted, Awaited, Error, Route, Shared, Track};
 use crate::backend::{Completion, Failure, Live, Outcome};
 use crate::deadline::DeadlineExceeded;
 
@@ -163,13 +163,13 @@ where
     K: Track<<R::Service as Service<Req>>::Response>,
 {
     /// Polls for the response, and keeps something of the request's time at its backend, which begins
-    /// when the request has been sent.
+    /// anew when the caller is not waited for any more.
     #[inline]
     pub(crate) fn poll_keeping<X>(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         keep: impl FnOnce(&Completion) -> X,
-        is_sent: impl Fn() -> bool,
+        awaited: impl Fn() -> Awaited,
     ) -> Poll<Result<(K::Response, X), Error>> {
         let mut this = self.project();
         loop {
@@ -178,7 +178,7 @@ where
                     let result = match future.poll(cx) {
                         Poll::Ready(result) => result,
                         Poll::Pending => {
-                            let cut = ready!(this.limit.poll(cx, &is_sent));
+                            let cut = ready!(this.limit.poll(cx, &awaited));
                             let completion = completion.take().expect(POLLED_AGAIN);
                             let had = Arc::clone(completion.live());
                             // The request to the backend ends here, and then it is counted back.
@@ -245,7 +245,7 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = ready!(self.poll_keeping(cx, |_completion| (), || true));
+        let result = ready!(self.poll_keeping(cx, |_completion| (), || Awaited::Never));
         Poll::Ready(result.map(|(response, ())| response))
     }
 }

@@ -16,8 +16,10 @@
 
 mod attempt;
 mod attempted;
+mod awaited;
 mod error;
 mod future;
+mod ramp;
 mod route;
 mod service;
 mod shared;
@@ -31,6 +33,7 @@ pub use self::attempt::{Attempt, Attempts};
 pub use self::attempted::Attempted;
 #[cfg(feature = "tracing")]
 pub(crate) use self::attempted::Comma;
+pub use self::awaited::Awaited;
 pub use self::error::{Error, PassedOver, Reason};
 pub use self::future::ResponseFuture;
 pub use self::route::{Direct, Route};

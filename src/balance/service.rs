@@ -6,7 +6,7 @@ use std::time::Duration;
 use tower::BoxError;
 use tower_service::Service;
 
-use super::waits::{NEVER, Waits};
+use super::waits::Waits;
 use super::{
     Attempt, Attempts, Direct, Error, OnResponse, ResponseFuture, Route, Shared, Track, share,
 };
@@ -171,8 +171,8 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
     /// [retry](crate::retry) of HTTP requests whose bodies are
     #[cfg_attr(feature = "http", doc = " [recorded](crate::http::ReplayBody)")]
     #[cfg_attr(not(feature = "http"), doc = " recorded")]
-    /// it begins when the body has been sent, to the end of such a period: a caller that uploads slowly
-    /// is not to be a backend's failure.
+    /// it begins anew whenever the caller has sent what was waited for: one that uploads slowly is not to
+    /// be a backend's failure.
     ///
     /// The timer is armed only for a response that is not there at once.
     #[must_use]
@@ -184,7 +184,7 @@ impl<T, Req, R, K> Balance<T, Req, R, K> {
     #[cfg(feature = "http")]
     pub(crate) fn attempt_timeout_if_none(self, timeout: Duration) -> Self {
         match self.waits.attempt() {
-            NEVER => self.attempt_timeout(timeout),
+            super::waits::NEVER => self.attempt_timeout(timeout),
             _ => self,
         }
     }

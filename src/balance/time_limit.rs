@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
+use super::Awaited;
 use super::waits::NEVER;
 use crate::deadline::DeadlineExceeded;
 use crate::time::{later, now};
@@ -48,19 +49,31 @@ impl TimeLimit {
         }
     }
 
-    /// A backend's time begins when the request has been sent whole, as far as that is known.
+    /// A backend's time begins anew when it does not wait for the caller any more.
     #[inline]
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, is_sent: impl Fn() -> bool) -> Poll<Cut> {
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        awaited: impl Fn() -> Awaited,
+    ) -> Poll<Cut> {
         if self.after == NEVER && self.deadline.is_none() {
             return Poll::Pending;
         }
         loop {
             let cut = ready!(self.poll_armed(cx));
-            if matches!(cut, Cut::Deadline(_)) || is_sent() {
+            if let Cut::Deadline(_) = cut {
                 return Poll::Ready(cut);
             }
-            // Its caller is still sending it.
-            self.armed = None;
+            let now = now();
+            let since = match awaited() {
+                Awaited::Never => return Poll::Ready(cut),
+                Awaited::Now => now,
+                Awaited::Until(then) => then,
+            };
+            if later(since, Duration::from_nanos(self.after)) <= now {
+                return Poll::Ready(cut);
+            }
+            self.armed = Some(Box::new(self.arm(since)));
         }
     }
 

@@ -9,6 +9,7 @@ use tower::BoxError;
 use tower_service::Service;
 
 use super::attempt::Terms;
+use super::ramp::Ramp;
 use super::waits::{Timer, Waits};
 use super::{Error, PassedOver, Reason, Route, Shared};
 use crate::backend::{Completion, Failure, Line, Live, Outcome, PlaceInLine, Trial};
@@ -39,18 +40,13 @@ pub(super) struct Waiting<T, Req, R: Route<T, Req>> {
     place: Option<PlaceInLine>,
     /// It may take room though it was not called.
     look: bool,
+    ramp: Ramp,
     changed: Option<Pin<Box<OwnedNotified>>>,
     affinity: Timer,
-    /// Until room may have come by itself.
-    ramp: Timer,
     max: Timer,
     /// It is the request's deadline that ends the wait.
     by_deadline: bool,
 }
-
-/// How often somebody in line looks for the room that time brings: where a backend starts slowly,
-/// its limit grows without anybody giving back.
-const RAMP: Duration = Duration::from_millis(100);
 
 /// What the first pick has led to.
 pub(super) enum First<S> {
@@ -128,9 +124,9 @@ where
             },
             place: None,
             look: false,
+            ramp: Ramp::new(),
             changed: None,
             affinity: Timer::new(waits.affinity().min(max)),
-            ramp: Timer::new(RAMP),
             by_deadline,
             max: Timer::new(max),
         }
@@ -159,7 +155,7 @@ where
                 if self.max.is_up(cx) {
                     return Poll::Ready(Err(self.late(None)));
                 }
-                if self.is_ramped(cx) {
+                if self.calls_for_ramp(cx) {
                     continue;
                 }
                 return Poll::Pending;
@@ -207,22 +203,11 @@ where
             if self.max.is_up(cx) {
                 return Poll::Ready(Err(self.late(cause)));
             }
-            if self.place.is_some() && self.is_ramped(cx) {
+            if self.calls_for_ramp(cx) {
                 continue;
             }
             return Poll::Pending;
         }
-    }
-
-    /// Whether time may have brought room, for which whoever is next in line is called then.
-    fn is_ramped(&mut self, cx: &mut Context<'_>) -> bool {
-        let view = self.shared.view();
-        if !view.is_guarded() || !self.ramp.is_up(cx) {
-            return false;
-        }
-        self.ramp = Timer::new(RAMP);
-        view.snapshot.lines.call_next();
-        true
     }
 
     /// Gets in line for room. False if the line is full.
@@ -266,6 +251,22 @@ where
         place.leave();
         // There may be room for more than this one.
         self.shared.view().snapshot.lines.call_next();
+    }
+
+    /// Whether it has called whoever is next, perhaps itself, since a backend that starts slowly
+    /// may have more room by now.
+    fn calls_for_ramp(&mut self, cx: &mut Context<'_>) -> bool {
+        let view = self.shared.view();
+        if self.place.is_none() || !view.is_guarded() {
+            self.ramp.stop();
+            return false;
+        }
+        let lines = &view.snapshot.lines;
+        let up = self.ramp.is_up(lines.len(), cx);
+        if up {
+            lines.call_next();
+        }
+        up
     }
 
     /// Whether not every backend will do.

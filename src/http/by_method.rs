@@ -6,6 +6,7 @@ use http_body::Body;
 
 use super::ReplayBody;
 use super::deadline::{deadline, is_grpc, tell_time_left};
+use crate::balance::Awaited;
 use crate::deadline::Deadline;
 use crate::retry::Repeat;
 
@@ -15,7 +16,8 @@ use crate::retry::Repeat;
 /// Idempotent methods are GET, HEAD, OPTIONS, TRACE, PUT and DELETE (RFC 9110, 9.2.2). Others, such
 /// as POST, are sent again only if they never left. A body is sent again if all that was read of it
 /// is [kept](ReplayBody::can_replay), and beside itself, for a hedge, if it is
-/// [whole](ReplayBody::is_whole).
+/// [whole](ReplayBody::is_whole). While its caller is [waited for](ReplayBody::awaited), no backend is
+/// given up by an [`attempt_timeout`](crate::Balance::attempt_timeout).
 ///
 /// A request's [deadline](super::HttpDeadline) is heeded and passed on with each attempt. gRPC
 /// requests tell in `grpc-previous-rpc-attempts` that they were sent before.
@@ -89,6 +91,10 @@ impl<B: Body> Repeat<Request<ReplayBody<B>>> for ByMethod {
 
     fn can_send_beside(&self, copy: &Request<ReplayBody<B>>) -> bool {
         copy.body().is_whole()
+    }
+
+    fn awaited(&self, copy: &Request<ReplayBody<B>>) -> Awaited {
+        copy.body().awaited()
     }
 
     #[inline]

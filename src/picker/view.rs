@@ -59,6 +59,13 @@ impl<T, Req: ?Sized> View<T, Req> {
         &self.first.picker
     }
 
+    /// Whether some do not take every request that is picked for them, which changes with time.
+    #[cfg(feature = "tower")]
+    pub(crate) fn is_guarded(&self) -> bool {
+        let mut lists = self.snapshot.lists.iter();
+        lists.any(|list| list.guarded().is_some())
+    }
+
     /// Picks among the eligible, if there are any.
     #[inline]
     pub(crate) fn pick(
@@ -125,13 +132,6 @@ impl<T, Req: ?Sized> View<T, Req> {
             }
         }
         Err(declined.unwrap_or(NoBackend::Full))
-    }
-
-    /// Whether some do not take every request that is picked for them.
-    #[cfg(feature = "tower")]
-    pub(crate) fn is_guarded(&self) -> bool {
-        self.entries_from(0)
-            .any(|entry| entry.list.guarded().is_some())
     }
 
     /// Draws the list to pick from. It stays the same for requests of the same key.

@@ -14,7 +14,7 @@ use super::Repeat;
 use super::core::Core;
 use super::ended::{Ended, Failed};
 use crate::backend::{Handle, Live, Outcome};
-use crate::balance::{Attempt, Attempted, Error, ResponseFuture, Route, Terms, Track};
+use crate::balance::{Attempt, Attempted, Awaited, Error, ResponseFuture, Route, Terms, Track};
 use crate::time::{later, now};
 
 pin_project! {
@@ -88,7 +88,8 @@ where
         let began = now();
         settings.budget.deposit_at(began);
         let safe = repeat.is_safe(attempt.request());
-        let kept = if settings.attempts > 1 {
+        // One that is not whole tells whether its caller is waited for.
+        let kept = if settings.attempts > 1 || !repeat.can_send_beside(attempt.request()) {
             repeat.copy(attempt.request())
         } else {
             None
@@ -227,9 +228,10 @@ where
     fn next_attempt(self: Pin<&mut Self>, now: Instant, keeps: bool) -> Option<Attempt<Req>> {
         let this = self.project();
         let repeat = &this.core.repeat;
-        // A copy of which no other can be made is the last; one that is still being sent tells for how
-        // long.
-        let keeps = keeps || !is_sent(repeat, this.kept.as_ref());
+        // A copy of which no other can be made is the last; one of which there is more to come tells
+        // whether that is waited for.
+        let is_whole = |kept| repeat.can_send_beside(kept);
+        let keeps = keeps || !this.kept.as_ref().is_none_or(is_whole);
         let copy = this.kept.as_ref().filter(|_| keeps);
         let copy = copy.and_then(|kept| repeat.copy(kept));
         let mut request = copy.or_else(|| this.kept.take())?;
@@ -455,9 +457,9 @@ where
 /// longer has the response at once.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Whether the request has been sent whole, as far as its copy can tell.
-fn is_sent<Req, P: Repeat<Req>>(repeat: &P, kept: Option<&Req>) -> bool {
-    kept.is_none_or(|kept| repeat.is_sent(kept))
+/// Whether the caller is waited for, as far as the copy can tell.
+fn awaited<Req, P: Repeat<Req>>(repeat: &P, kept: Option<&Req>) -> Awaited {
+    kept.map_or(Awaited::Never, |kept| repeat.awaited(kept))
 }
 
 fn left(deadline: Option<Instant>, now: Instant) -> Option<Duration> {
@@ -485,7 +487,7 @@ where
                 && let Poll::Ready(result) = future.poll_keeping(
                     cx,
                     |of| Arc::clone(of.live()),
-                    || is_sent(&this.core.repeat, this.kept.as_ref()),
+                    || awaited(&this.core.repeat, this.kept.as_ref()),
                 )
             {
                 let is_usual = this.rare.is_none() && !this.core.settings.looks_at_successes();
@@ -520,13 +522,13 @@ where
                     let result = future.as_mut().poll_keeping(
                         cx,
                         |of| Arc::clone(of.live()),
-                        || is_sent(&this.core.repeat, this.kept.as_ref()),
+                        || awaited(&this.core.repeat, this.kept.as_ref()),
                     );
                     let Poll::Ready(result) = result else {
                         let repeat = &this.core.repeat;
-                        if *this.made >= this.core.settings.attempts
-                            && is_sent(repeat, this.kept.as_ref())
-                        {
+                        let is_last = *this.made >= this.core.settings.attempts;
+                        // A copy that tells when the caller has sent the rest is still needed.
+                        if is_last && awaited(repeat, this.kept.as_ref()) == Awaited::Never {
                             *this.kept = None;
                         }
                         return Poll::Pending;

@@ -1,5 +1,7 @@
 use std::time::{Duration, Instant};
 
+use crate::balance::Awaited;
+
 /// Whether a request can be sent again, and may be.
 ///
 /// A closure says which requests are safe, of those that are `Clone`:
@@ -40,12 +42,13 @@ pub trait Repeat<Req> {
         self.can_send(copy)
     }
 
-    /// Returns whether the request has been sent whole, as far as a copy can tell: a body may still be
-    /// on its way from the caller. Until it is, no backend is given up by
-    /// [`attempt_timeout`](crate::Balance::attempt_timeout). Default: it has.
-    fn is_sent(&self, copy: &Req) -> bool {
+    /// Returns whether a backend waits for the caller to send more of the request, as far as a copy can
+    /// tell. While it does, it is not given up by
+    /// [`attempt_timeout`](crate::Balance::attempt_timeout), whose time begins anew then. Default:
+    /// never.
+    fn awaited(&self, copy: &Req) -> Awaited {
         let _ = copy;
-        true
+        Awaited::Never
     }
 
     /// Returns the deadline that the request carries. Default: none.

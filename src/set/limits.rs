@@ -29,6 +29,12 @@ use crate::backend::{AdaptiveLimit, MaxInFlight};
 /// While a backend [starts slowly](super::SlowStart), its limit is that part of it, and 1 at least.
 /// So it is, at a tenth, while one asks to be spared, by a 429 or a `Retry-After`, and its health is
 /// watched ([`Ejection::spare`](crate::health::Ejection::spare)).
+/// Those who wait look for the room that this makes about every 100 ms.
+///
+/// # Tiers and zones
+///
+/// A list of backends that gets a part of the requests takes those of another that is full. A later
+/// tier, or another zone, that gets none because those before it have the capacity is not asked.
 ///
 /// # Examples
 ///

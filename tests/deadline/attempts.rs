@@ -170,10 +170,13 @@ async fn a_deadline_that_is_over_ends_an_attempt_that_is_not_answered_at_once() 
 /// Not even one that would be answered at once.
 #[tokio::test(start_paused = true)]
 async fn what_comes_after_its_deadline_is_not_sent() {
-    let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let count = std::sync::Arc::clone(&asked);
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
     let service = service_fn(move |_request: u64| {
-        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        count.fetch_add(1, Ordering::Relaxed);
         ready(Ok::<_, std::io::Error>("a"))
     });
     let pool = Pool::from([Backend::new("a", BoxCloneSyncService::new(service))]);
@@ -191,7 +194,7 @@ async fn what_comes_after_its_deadline_is_not_sent() {
             assert!(error.attempts().is_empty(), "{error}");
         }
     }
-    assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 0);
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
     assert_eq!(pool.get("a").unwrap().counts().total(), 0);
     assert_eq!(in_flight(&pool), 0);
 }

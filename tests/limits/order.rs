@@ -13,8 +13,7 @@ fn limits() -> Limits {
 }
 
 fn balance(pool: &Pool<Server>) -> Balance<Server, u32> {
-    let picker = RoundRobin::starting_at(0);
-    Balance::new(pool.clone(), picker).max_wait(Duration::from_secs(3600))
+    Balance::new(pool.clone(), RoundRobin::starting_at(0)).max_wait(Duration::from_secs(3600))
 }
 
 #[tokio::test(start_paused = true)]

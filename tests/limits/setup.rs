@@ -21,7 +21,6 @@ struct State {
     done: Semaphore,
     came: Mutex<Vec<u32>>,
     now: AtomicUsize,
-    most: AtomicUsize,
 }
 
 /// One at work, until it is dropped.
@@ -33,7 +32,6 @@ impl Server {
             done: Semaphore::new(0),
             came: Mutex::default(),
             now: AtomicUsize::new(0),
-            most: AtomicUsize::new(0),
         };
         Self {
             name,
@@ -50,10 +48,6 @@ impl Server {
         self.state.now.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn most(&self) -> usize {
-        self.state.most.load(Ordering::SeqCst)
-    }
-
     /// So many requests end.
     pub(crate) async fn end(&self, requests: usize) {
         self.state.done.add_permits(requests);
@@ -63,8 +57,7 @@ impl Server {
 
 impl AtWork {
     fn new(state: &Arc<State>) -> Self {
-        let now = state.now.fetch_add(1, Ordering::SeqCst) + 1;
-        state.most.fetch_max(now, Ordering::SeqCst);
+        state.now.fetch_add(1, Ordering::SeqCst);
         Self(Arc::clone(state))
     }
 }
@@ -134,6 +127,11 @@ impl<F: Future> Task<F> {
     pub(crate) fn poll(&mut self) -> Poll<F::Output> {
         let waker = Arc::clone(&self.wakes).into();
         self.future.as_mut().poll(&mut Context::from_waker(&waker))
+    }
+
+    /// Whether it was woken since [`was_woken`](Self::was_woken) was asked last.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.wakes() > self.seen.load(Ordering::SeqCst)
     }
 
     /// Whether it was woken since this was asked last.

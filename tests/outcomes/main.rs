@@ -4,6 +4,7 @@
 mod errors;
 mod grpc;
 mod http;
+mod inside;
 mod own;
 mod setup;
 mod tower_classifiers;

@@ -6,12 +6,14 @@ use std::task::Poll;
 use bytes::Bytes;
 use evenkeel::http::{CannotReplay, ReplayBody};
 use http::HeaderMap;
+use http_body::Frame;
+use http_body_util::StreamBody;
 
-use crate::setup::{Script, Step, data, error, next, poll, read, trailers};
+use crate::setup::{Failed, Script, Step, data, error, next, poll, read, trailers};
 
-/// Bytes that tell when they are kept nowhere else.
-fn owned(text: &str) -> (Bytes, Step) {
-    let bytes = Bytes::from(text.as_bytes().to_vec());
+/// Bytes that tell when they are kept nowhere else: so many that they are not copied.
+fn owned() -> (Bytes, Step) {
+    let bytes = Bytes::from(vec![7; 8192]);
     (bytes.clone(), Step::Data(bytes))
 }
 
@@ -26,10 +28,10 @@ fn a_body_of_just_the_bound_is_kept() {
 
 #[test]
 fn over_the_bound_all_is_let_go_and_the_body_goes_on_once() {
-    let (bytes, step) = owned("1234");
+    let (bytes, step) = owned();
     let script = Script::new([step, data("56789"), data("0")]);
     let alive = script.alive();
-    let mut first = ReplayBody::with_max_bytes(script, 8);
+    let mut first = ReplayBody::with_max_bytes(script, 8196);
     let mut second = first.clone();
     next(&mut first);
     assert!(!bytes.is_unique(), "kept");
@@ -62,9 +64,9 @@ fn a_body_over_the_bound_is_dropped_with_the_copy_that_has_it() {
 
 #[test]
 fn what_is_known_not_to_fit_is_not_kept_from_the_start() {
-    let (bytes, step) = owned("1234");
+    let (bytes, step) = owned();
     let script = Script::new([step, data("56789")]).sized(true);
-    let mut first = ReplayBody::with_max_bytes(script, 8);
+    let mut first = ReplayBody::with_max_bytes(script, 8196);
     let second = first.clone();
     assert!(second.can_replay(), "nothing was read");
     next(&mut first);
@@ -98,8 +100,8 @@ fn the_default_is_64_kib() {
 
 #[test]
 fn the_only_copy_keeps_nothing() {
-    let (one, first_step) = owned("one");
-    let (two, second_step) = owned("two");
+    let (one, first_step) = owned();
+    let (two, second_step) = owned();
     let mut body = ReplayBody::new(Script::new([first_step, second_step, data("three")]));
     let kept = body.clone();
     next(&mut body);
@@ -149,4 +151,32 @@ fn frames_of_nothing_take_nothing() {
     assert_eq!(memory.count_total, 0, "{memory:?}");
     drop(first);
     assert!(second.can_replay());
+}
+
+/// As a connection reads them: each frame is a slice of its buffer, which lives as long as the slice.
+#[test]
+fn what_is_kept_does_not_keep_the_buffers_that_it_was_read_into() {
+    const BUFFER: usize = 8 * 1024;
+    const MAX: usize = 64 * 1024;
+
+    for length in [64, 255, 256, 257, 400, 1000, 1024, 2000] {
+        let count = MAX / length;
+        let buffers: Vec<_> = (0..count).map(|_| Bytes::from(vec![7; BUFFER])).collect();
+        let slices: Vec<_> = buffers.iter().map(|all| all.slice(..length)).collect();
+        let frames = slices
+            .into_iter()
+            .map(|data| Ok::<_, Failed>(Frame::data(data)));
+        let body = StreamBody::new(tokio_stream::iter(frames));
+        let mut first = ReplayBody::with_max_bytes(body, MAX);
+        let second = first.clone();
+        // A stream of tokio's pauses now and then.
+        while !matches!(poll(&mut first), Poll::Ready(None)) {}
+        assert!(second.can_replay());
+        let pinned = buffers.iter().filter(|buffer| !buffer.is_unique()).count();
+        let bytes = pinned * BUFFER;
+        assert!(
+            bytes <= 2 * MAX,
+            "frames of {length}: {bytes} bytes for {MAX}"
+        );
+    }
 }

@@ -35,7 +35,9 @@ async fn aborted_uploads_do_not_get_backends_ejected() {
             let request = Request::builder().method(&method).body(upload()).unwrap();
             let error = service.clone().oneshot(request).await.unwrap_err();
             let attempts = error.attempts().iter();
-            let outcomes: Vec<_> = attempts.map(|attempt| attempt.outcome()).collect();
+            let outcomes: Vec<_> = attempts
+                .map(evenkeel::balance::Attempted::outcome)
+                .collect();
             assert_eq!(
                 outcomes,
                 [Outcome::Cancelled],
@@ -55,12 +57,13 @@ async fn aborted_uploads_do_not_get_backends_ejected() {
 #[tokio::test]
 async fn over_http_1_a_server_is_not_blamed_for_an_upload_that_broke_off() {
     let servers = [echo(Version::H1).await, echo(Version::H1).await];
-    let error = match answer(Version::H1, &servers, Method::PUT, upload()).await {
-        Ok(_) => panic!("an answer"),
-        Err(error) => error,
+    let Err(error) = answer(Version::H1, &servers, Method::PUT, upload()).await else {
+        panic!("an answer");
     };
     let attempts = error.attempts().iter();
-    let outcomes: Vec<_> = attempts.map(|attempt| attempt.outcome()).collect();
+    let outcomes: Vec<_> = attempts
+        .map(evenkeel::balance::Attempted::outcome)
+        .collect();
     assert_eq!(outcomes, [Outcome::Cancelled]);
 }
 

@@ -8,6 +8,7 @@ mod broken_off;
 mod copies;
 mod hedged;
 mod hints;
+mod kept;
 mod layer;
 mod over_http;
 mod properties;

@@ -85,8 +85,12 @@ impl Body for Script {
         Poll::Ready(match self.project().steps.pop_front() {
             None => None,
             Some(Step::Data(data)) => {
-                // In one part where it is short, so that its bytes stay the same.
-                let at = if data.len() > 8 { 5 } else { 0 };
+                // In one part where it is short or large, so that its bytes stay the same.
+                let at = if (9..8192).contains(&data.len()) {
+                    5
+                } else {
+                    0
+                };
                 let parts = data.slice(..at).chain(data.slice(at..));
                 Some(Ok(Frame::data(parts)))
             }

@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use evenkeel::backend::{Completion, Failure, Outcome};
-use evenkeel::balance::{Attempt, Head};
+use evenkeel::balance::{Attempt, Awaited, Head};
 use evenkeel::picker::Ordered;
 use evenkeel::retry::{Hedge, Repeat, RetryLayer};
 use evenkeel::set::{Limits, Rules};
@@ -282,11 +282,11 @@ async fn nothing_is_kept_once_the_last_attempt_is_a_hedge() {
     }
 }
 
-/// Whose copies can be sent before the first has been, as those of a request in parts.
+/// The last attempt's copy still tells whether the caller is waited for.
 #[tokio::test(start_paused = true)]
-async fn who_is_still_sending_is_not_timed_out_because_of_a_hedge() {
+async fn who_waits_for_the_caller_is_not_timed_out_because_of_a_hedge() {
     #[derive(Clone)]
-    struct Sending;
+    struct Sending(Awaited);
     impl Repeat<u64> for Sending {
         fn copy(&self, request: &u64) -> Option<u64> {
             Some(*request)
@@ -294,18 +294,27 @@ async fn who_is_still_sending_is_not_timed_out_because_of_a_hedge() {
         fn is_safe(&self, _request: &u64) -> bool {
             true
         }
-        fn is_sent(&self, _copy: &u64) -> bool {
-            false
+        fn awaited(&self, _copy: &u64) -> Awaited {
+            self.0
         }
     }
+    let until = |millis| Awaited::Until((Instant::now() + ms(millis)).into_std());
     for attempts in [2, 3] {
-        let world = World::new([("a", (0, Says::Never)), ("b", (0, Says::Never))]);
-        let layer = RetryLayer::new(Sending).attempts(attempts).unwrap();
-        let layer = layer.hedge(Hedge::after(ms(50))).total_time(ms(1000));
-        let balance = world.ordered().attempt_timeout(ms(100));
-        let error = layer.layer(balance).oneshot(1).await.unwrap_err();
-        assert!(error.is_deadline_exceeded(), "{attempts}: {error}");
-        assert_eq!(world.asked(), ["a", "b"], "{attempts}");
+        for (awaited, a_took, b_took) in [
+            (Awaited::Never, 100, 100),
+            (until(20), 120, 100),
+            (Awaited::Now, 1000, 950),
+        ] {
+            let world = World::new([("a", (0, Says::Never)), ("b", (0, Says::Never))]);
+            let layer = RetryLayer::new(Sending(awaited)).attempts(attempts);
+            let layer = layer.unwrap().on([]).total_time(ms(1000));
+            let layer = layer.hedge(Hedge::after(ms(50)));
+            let balance = world.ordered().attempt_timeout(ms(100));
+            let error = layer.layer(balance).oneshot(1).await.unwrap_err();
+            let took = told(error.attempts()).into_iter().map(|(_, _, took)| took);
+            let expected = [Some(a_took), Some(b_took)];
+            assert_eq!(took.collect::<Vec<_>>(), expected, "{attempts} {awaited:?}");
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::DEFAULT_MAX_BYTES;
 use super::recording::Recording;
 use super::slot::{Slot, Start};
 use super::waiting::Ticket;
+use crate::balance::Awaited;
 
 /// A request body that can be sent again.
 ///
@@ -29,10 +30,11 @@ use super::waiting::Ticket;
 /// # What is kept
 ///
 /// Data and trailers as they pass, up to a bound, 64 KiB by default; of trailers, names and values
-/// count. Data is shared, not copied, so the buffers that it is part of stay; frames of some bytes
-/// that come in great number are put together. What is known not to fit, by its
-/// [size hint](Body::size_hint), is not kept at all. When there is no other copy, nothing is kept:
-/// clone it *before* it is read. What was kept is let go with the last copy.
+/// count. Frames below 8 KiB are copied and put together, into up to twice their bytes: what they
+/// are slices of, such as the buffer of a connection, does not stay. Larger ones are shared, with
+/// what they are slices of. So a copy can have other frames than the body, of the same data. What is
+/// known not to fit, by its [size hint](Body::size_hint), is not kept at all. When there is no other
+/// copy, nothing is kept: clone it *before* it is read. What was kept is let go with the last copy.
 ///
 /// A body that was not read, because there was no connection, can be sent whatever its size.
 ///
@@ -134,6 +136,15 @@ impl<B> ReplayBody<B> {
         match &self.kind {
             Kind::Empty => true,
             Kind::Reader(reader) => reader.slot.whole().is_some(),
+        }
+    }
+
+    /// Returns whether the caller is waited for: whether a copy that is being sent has asked the body
+    /// for more, and there is none yet.
+    pub fn awaited(&self) -> Awaited {
+        match &self.kind {
+            Kind::Empty => Awaited::Never,
+            Kind::Reader(reader) => reader.slot.awaited(),
         }
     }
 }
@@ -243,7 +254,11 @@ impl<B: Body> Reader<B> {
                 // Nobody but this copy could be cloned then.
                 let wanted = || Arc::strong_count(&self.slot) > 1;
                 let was_lost = recording.lost().is_some();
-                let frame = ready!(recording.poll_frame(wanted, cx));
+                let Poll::Ready(frame) = recording.poll_frame(wanted, cx) else {
+                    self.slot.starves();
+                    return Poll::Pending;
+                };
+                self.slot.fed();
                 if let Some(why) = recording.lost()
                     && !was_lost
                 {

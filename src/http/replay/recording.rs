@@ -9,12 +9,9 @@ use tower::BoxError;
 
 use super::{CannotReplay, RequestBodyError};
 
-/// Frames of no more than this many bytes are put together when there are [`MANY`].
-const SMALL: usize = 256;
-
-/// From here on, frames that are small are not kept one by one: each takes some 32 bytes beside
-/// its own.
-const MANY: usize = 16;
+/// Frames below this many bytes are copied, and put together. A slice would keep the buffer that it
+/// is of, which a connection's reader makes this large, and takes some 32 bytes of its own.
+const SMALL: usize = 8 * 1024;
 
 /// A frame that has passed.
 pub(super) enum Kept {
@@ -106,9 +103,7 @@ impl<B: Body> Recording<B> {
         match (frame.data_ref(), frame.trailers_ref()) {
             // Nothing, however often, is nothing.
             _ if bytes == 0 => {}
-            (Some(data), _) if data.len() <= SMALL && self.frames.len() >= MANY => {
-                self.tail.extend_from_slice(data);
-            }
+            (Some(data), _) if data.len() < SMALL => self.tail.extend_from_slice(data),
             (Some(data), _) => self.push(Kept::Data(data.clone())),
             (_, Some(trailers)) => self.push(Kept::Trailers(Box::new(trailers.clone()))),
             (None, None) => {}
@@ -135,7 +130,11 @@ impl<B> Recording<B> {
 
     /// Returns all that was read, and lets the body go.
     pub(super) fn into_frames(mut self) -> Vec<Kept> {
-        self.close();
+        // With the room that it has, which nobody needs any more: so nothing more is allocated.
+        let tail = std::mem::take(&mut self.tail).freeze();
+        if !tail.is_empty() {
+            self.frames.push(Kept::Data(tail));
+        }
         self.frames
     }
 

@@ -1,11 +1,15 @@
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use http_body::{Body, SizeHint};
 
 use super::CannotReplay;
 use super::recording::{Kept, Recording};
 use super::waiting::{Ticket, Waiting};
+use crate::balance::Awaited;
+use crate::time::{now, since_epoch};
 
 /// What all copies of a body share.
 ///
@@ -15,8 +19,13 @@ pub(super) struct Slot<B> {
     shared: Mutex<Shared<B>>,
     /// Apart from the state, so that copies read it without a lock.
     whole: OnceLock<Vec<Kept>>,
+    /// 0 if the caller was never waited for; [`NOW`] while it is; until when it was, in nanoseconds.
+    /// `Relaxed`: whoever asks, asks again.
+    awaited: AtomicU64,
     size_hint: SizeHint,
 }
+
+const NOW: u64 = u64::MAX;
 
 struct Shared<B> {
     state: State<B>,
@@ -46,6 +55,7 @@ impl<B: Body> Slot<B> {
                 waiting: Waiting::default(),
             }),
             whole: OnceLock::new(),
+            awaited: AtomicU64::new(0),
         }
     }
 }
@@ -101,11 +111,25 @@ impl<B> Slot<B> {
 
     /// Gives back what was taken, which may be lost.
     pub(super) fn put_back(&self, mut recording: Recording<B>) {
+        self.fed();
         if let Some(why) = recording.lost() {
             self.lose(why);
         } else {
             recording.rewind();
             self.change(State::Here(recording));
+        }
+    }
+
+    /// Says that there is nothing to send before the caller has more.
+    pub(super) fn starves(&self) {
+        self.awaited.store(NOW, Ordering::Relaxed);
+    }
+
+    /// Says that there was more, or is nobody who waits for it.
+    #[inline]
+    pub(super) fn fed(&self) {
+        if self.awaited.load(Ordering::Relaxed) == NOW {
+            self.awaited.store(since_epoch(now()), Ordering::Relaxed);
         }
     }
 
@@ -124,6 +148,19 @@ impl<B> Slot<B> {
     /// Whether a copy can still get the whole body, perhaps after a wait.
     pub(super) fn can_start(&self) -> bool {
         self.whole().is_some() || !matches!(self.lock().state, State::Lost(_))
+    }
+
+    /// Whether the caller is waited for.
+    pub(super) fn awaited(&self) -> Awaited {
+        match self.awaited.load(Ordering::Relaxed) {
+            0 => Awaited::Never,
+            NOW => Awaited::Now,
+            until => {
+                let now = now();
+                let ago = Duration::from_nanos(since_epoch(now).saturating_sub(until));
+                Awaited::Until(now.checked_sub(ago).unwrap_or(now))
+            }
+        }
     }
 
     /// Returns the frames of the body, if all were read and kept.
