@@ -33,14 +33,15 @@ use crate::retry::Repeat;
 /// # use http_body_util::Full;
 /// # use bytes::Bytes;
 ///
-/// let client = service_fn(|_request: Request<ReplayBody<Full<Bytes>>>| async {
+/// type Body = ReplayBody<Full<Bytes>>;
+/// let client = service_fn(|_request: Request<Body>| async {
 ///     Ok::<_, std::io::Error>(Response::new(String::new()))
 /// });
 /// let pool = Pool::of_addresses(["10.0.0.1:80", "10.0.0.2:80"])?;
 /// let client = ServiceBuilder::new()
 ///     .layer(ReplayLayer::new())
 ///     .layer(RetryLayer::new(ByMethod::new()))
-///     .layer(BalanceLayer::least_requests(pool))
+///     .layer(BalanceLayer::<Body>::least_requests(pool))
 ///     .service(client);
 /// # let _ = client;
 /// # Ok::<(), evenkeel::http::InvalidAddress>(())
