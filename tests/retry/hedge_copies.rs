@@ -6,18 +6,14 @@ use std::time::Duration;
 use evenkeel::balance::Awaited;
 use evenkeel::picker::Ordered;
 use evenkeel::retry::{Hedge, Repeat, RetryLayer};
-use evenkeel::{Backend, Balance, Error, Pool};
+use evenkeel::{Backend, Balance, Pool};
 use tokio::time::{Instant, sleep};
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::setup::{BROKEN, Says, World, layer, tokens, told};
+use crate::setup::{BROKEN, Says, World, tokens, told};
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
-}
-
-fn hedging() -> RetryLayer<fn(&u64) -> bool> {
-    layer().hedge(Hedge::after(ms(50)))
 }
 
 /// What was kept for the attempts after it is not needed any more.
