@@ -525,9 +525,13 @@ where
                         || awaited(&this.core.repeat, this.kept.as_ref()),
                     );
                     let Poll::Ready(result) = result else {
-                        let is_whole = |kept| this.core.repeat.can_send_beside(kept);
+                        let repeat = &this.core.repeat;
                         let is_last = *this.made >= this.core.settings.attempts;
-                        if is_last && this.kept.as_ref().is_some_and(is_whole) {
+                        // A copy that tells, or may yet, when the caller has sent the rest is still
+                        // needed.
+                        let tells = awaited(repeat, this.kept.as_ref()) != Awaited::Never;
+                        let is_whole = |kept| repeat.can_send_beside(kept);
+                        if is_last && !tells && this.kept.as_ref().is_some_and(is_whole) {
                             *this.kept = None;
                         }
                         return Poll::Pending;

@@ -119,6 +119,14 @@ async fn each_attempt_is_told_how_much_time_is_left() {
             true,
             true,
         ),
+        (
+            None,
+            builder()
+                .header("grpc-timeout", "60S")
+                .extension(Deadline::after(ms(150))),
+            true,
+            true,
+        ),
     ];
     for (at, (layer, builder, has_header, has_extension)) in all.into_iter().enumerate() {
         let mut builder = builder;

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use evenkeel::backend::{Failure, Outcome};
-use evenkeel::balance::{Attempt, Head};
+use evenkeel::backend::Outcome;
+use evenkeel::balance::Head;
 use evenkeel::retry::{Hedge, RetryLayer};
 use tokio::time::sleep;
 use tower::{Layer, ServiceExt};
 
 use crate::setup::{
-    BROKEN, GATEWAY, Observer, REFUSED, Says, Step, UNSAFE, World, gateway, layer, tokens, told,
+    BROKEN, GATEWAY, Observer, REFUSED, Says, Step, UNSAFE, World, gateway, layer, told,
 };
 
 fn ms(millis: u64) -> Duration {
@@ -139,40 +139,6 @@ async fn only_what_is_safe_is_hedged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_token_nothing_is_hedged() {
-    let world = World::new([("a", (100, Says::Well)), ("b", (0, Says::Well))]);
-    let service = hedging().budget(tokens(1)).layer(world.ordered());
-    assert_eq!(service.clone().oneshot(1).await.unwrap().from, "b");
-    assert_eq!(service.oneshot(1).await.unwrap().from, "a");
-    assert_eq!(world.asked(), ["a", "b", "a"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_is_alone_is_not_hedged_and_no_token_is_lost() {
-    let world = World::new([("a", (100, Says::Well))]);
-    let budget = tokens(1);
-    let service = hedging().budget(budget.clone()).layer(world.ordered());
-    assert_eq!(service.oneshot(1).await.unwrap().from, "a");
-    assert_eq!(world.asked(), ["a"]);
-    assert!(budget.available() >= 1.0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn while_no_backend_has_the_request_nothing_is_hedged() {
-    let world = World::new([("a", (100, Says::Well)), ("b", (0, Says::Well))]);
-    world.pool.drain("a");
-    world.pool.drain("b");
-    let budget = tokens(1);
-    let service = hedging().budget(budget.clone()).layer(world.ordered());
-    let asking = tokio::spawn(service.oneshot(1));
-    sleep(ms(200)).await;
-    world.pool.undrain("a");
-    assert_eq!(asking.await.unwrap().unwrap().from, "a");
-    assert_eq!(world.asked(), ["a"]);
-    assert!(budget.available() >= 1.0);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_hedge_is_one_of_the_attempts() {
     let world = World::new([("a", (60, BROKEN)), ("b", (60, BROKEN)), ("c", (0, BROKEN))]);
     for attempts in 1..5 {
@@ -180,50 +146,6 @@ async fn a_hedge_is_one_of_the_attempts() {
         let _ = layer.layer(world.ordered()).oneshot(1).await.unwrap_err();
         assert_eq!(world.asked().len(), attempts as usize);
     }
-}
-
-/// The others are out: there was no attempt, so the request has all of them left.
-#[tokio::test(start_paused = true)]
-async fn a_hedge_that_finds_nobody_is_no_attempt() {
-    let world = World::new([("a", (60, BROKEN)), ("b", (0, Says::Well))]);
-    world.pool.drain("b");
-    let observer = Observer::default();
-    let layer = hedging().attempts(2).unwrap().observer(observer.clone());
-    let service = layer.layer(world.ordered());
-    let error = service.oneshot(1).await.unwrap_err();
-    assert_eq!(error.attempts().len(), 2, "{error}");
-    assert_eq!(error.failure(), Some(Failure::Other));
-    assert_eq!(world.asked(), ["a", "a"]);
-    assert_eq!(observer.heard().requests[0].len(), 2);
-}
-
-/// Which it is found out at a moment at which the first attempt fails, too.
-#[tokio::test(start_paused = true)]
-async fn a_hedge_that_finds_nobody_hides_no_failure() {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Poll;
-
-    let pool = evenkeel::Pool::new();
-    for name in ["a", "b"] {
-        let service = tower::service_fn(move |_request: u64| {
-            let (polls, time) = (Arc::new(AtomicUsize::new(0)), tokio::time::Instant::now());
-            std::future::poll_fn(move |_cx| {
-                // At the second poll of the moment at which it is hedged.
-                let late = time.elapsed() >= ms(50);
-                if late && polls.fetch_add(1, Ordering::Relaxed) == 1 {
-                    return Poll::Ready(Err::<(), _>(std::io::Error::other("out of order")));
-                }
-                Poll::Pending
-            })
-        });
-        pool.insert(evenkeel::Backend::new(name, service));
-    }
-    pool.drain("b");
-    let balance = evenkeel::Balance::round_robin(pool).attempt_timeout(ms(70));
-    let layer = hedging().attempts(2).unwrap();
-    let error = layer.layer(balance).oneshot(1).await.unwrap_err();
-    assert_eq!(error.backend(), Some("a"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -238,100 +160,4 @@ async fn a_request_is_hedged_once() {
     sleep(ms(10_000)).await;
     assert_eq!(world.asked(), ["a", "b"]);
     asking.abort();
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_attempt_that_is_pending_is_given_the_whole_delay_a_retry_too() {
-    let world = World::new([
-        ("a", (40, BROKEN)),
-        ("b", (45, Says::Well)),
-        ("c", (0, Says::Well)),
-    ]);
-    let service = hedging().layer(world.ordered());
-    assert_eq!(service.clone().oneshot(1).await.unwrap().from, "b");
-    assert_eq!(world.asked(), ["a", "b"]);
-
-    world.says("b", [(60, Says::Well)]);
-    let answer = service.oneshot(2).await.unwrap();
-    assert_eq!(answer.from, "c");
-    let [a, b, c] = world.log()[..] else {
-        panic!("{:?}", world.log())
-    };
-    assert_eq!((b.at - a.at, c.at - b.at), (40, 50));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_may_only_go_to_one_is_not_hedged() {
-    let world = World::new([("a", (100, Says::Well)), ("b", (0, Says::Well))]);
-    let service = hedging().layer(world.ordered()).attempts();
-    let a = world.pool.get("a").unwrap().handle();
-    let only = service.clone().oneshot(Attempt::new(1).only(a)).await;
-    assert_eq!(only.unwrap().from, "a");
-    let prefers = service.oneshot(Attempt::new(1).to(a)).await;
-    assert_eq!(prefers.unwrap().from, "b");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_percentile_is_learnt_and_until_then_nothing_is_hedged() {
-    let world = World::new([("a", (20, Says::Well)), ("b", (1, Says::Well))]);
-    let layer = layer().hedge(Hedge::percentile(0.9).unwrap());
-    let service = layer.layer(world.ordered());
-    for request in 0..100 {
-        let answer = service.clone().oneshot(request).await.unwrap();
-        assert_eq!(answer.from, "a");
-    }
-    assert_eq!(world.asked().len(), 100);
-    world.says("a", [(1000, Says::Well)]);
-    let answer = service.clone().oneshot(100).await.unwrap();
-    assert_eq!(answer.from, "b");
-    let log = world.log();
-    let delay = log[1].at - log[0].at;
-    assert!((20..=22).contains(&delay), "{delay} ms of 20 and a 16th");
-    // All that are slow are hedged and cancelled, which is how long they take at the least.
-    let (before, mut delay) = (delay, 0);
-    for _ in 0..200 {
-        world.asked();
-        sleep(ms(100)).await;
-        let _ = service.clone().oneshot(101).await;
-        let log = world.log();
-        delay = log[1].at - log[0].at;
-    }
-    assert!(delay > before, "{delay} ms");
-}
-
-/// Those that nobody waits for any more are the slowest.
-#[tokio::test(start_paused = true)]
-async fn a_percentile_learns_from_requests_that_were_dropped() {
-    let world = World::new([("a", (0, Says::Never)), ("b", (0, Says::Well))]);
-    let layer = layer().hedge(Hedge::percentile(0.5).unwrap());
-    let service = layer.layer(world.ordered());
-    for request in 0..100 {
-        let _ = tokio::time::timeout(ms(80), service.clone().oneshot(request)).await;
-    }
-    world.asked();
-    let answer = service.oneshot(100).await.unwrap();
-    assert_eq!(answer.from, "b");
-    let log = world.log();
-    assert!((80..=86).contains(&(log[1].at - log[0].at)), "{log:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_delay_has_a_least() {
-    let world = World::new([("a", (0, Says::Never)), ("b", (0, Says::Well))]);
-    let layer = layer().hedge(Hedge::after(ms(5)).minimum(ms(30)));
-    assert_eq!(
-        layer.layer(world.ordered()).oneshot(1).await.unwrap().from,
-        "b"
-    );
-    assert_eq!(world.now(), 30);
-}
-
-#[test]
-fn a_share_that_is_none_is_refused() {
-    for share in [0.0, 0.49, 0.99991, 1.0, 95.0, -1.0, f64::NAN] {
-        assert!(Hedge::percentile(share).is_err(), "{share}");
-    }
-    for share in [0.5, 0.9999] {
-        assert!(Hedge::percentile(share).is_ok(), "{share}");
-    }
 }

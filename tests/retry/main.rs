@@ -5,6 +5,9 @@
 mod cancelled;
 mod cost;
 mod elsewhere;
+mod hedge_copies;
+mod hedge_delays;
+mod hedge_targets;
 mod hedges;
 mod outcomes;
 #[cfg(feature = "http")]

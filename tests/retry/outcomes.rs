@@ -1,10 +1,11 @@
 //! Which failures are retried, and how often.
 
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use evenkeel::backend::{Failure, Outcome};
 use evenkeel::balance::Head;
-use evenkeel::retry::RetryLayer;
+use evenkeel::retry::{Hedge, Repeat, RetryLayer};
 use evenkeel::{Balance, Pool};
 use tower::{Layer, ServiceExt};
 
@@ -160,7 +161,7 @@ async fn where_there_is_no_backend_nothing_is_retried() {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_can_be_copied_once_is_sent_twice() {
     struct Once;
-    impl evenkeel::retry::Repeat<u64> for Once {
+    impl Repeat<u64> for Once {
         fn copy(&self, request: &u64) -> Option<u64> {
             (*request == 0).then_some(1)
         }
@@ -178,4 +179,34 @@ async fn a_request_that_can_be_copied_once_is_sent_twice() {
     let error = service.oneshot(0).await.unwrap_err();
     assert_eq!(error.attempts().len(), 2);
     assert_eq!(world.asked().len(), 2);
+}
+
+/// As one whose body was sent in part and not kept.
+#[tokio::test(start_paused = true)]
+async fn a_request_of_which_a_part_is_lost_is_not_sent_again() {
+    #[derive(Clone)]
+    struct Lost;
+    impl Repeat<u64> for Lost {
+        fn copy(&self, request: &u64) -> Option<u64> {
+            Some(*request)
+        }
+        fn is_safe(&self, _request: &u64) -> bool {
+            true
+        }
+        fn can_send(&self, copy: &u64) -> bool {
+            *copy != 0
+        }
+    }
+    let world = World::new([("a", (0, BROKEN)), ("b", (0, Says::Well))]);
+    let (budget, hedge) = (tokens(1), Hedge::after(Duration::from_millis(50)));
+    let layer = RetryLayer::new(Lost).budget(budget.clone()).hedge(hedge);
+    let service = layer.layer(world.ordered());
+    for says in [(0, BROKEN), (100, BROKEN)] {
+        world.says("a", [says]);
+        let error = service.clone().oneshot(0).await.unwrap_err();
+        assert_eq!(error.attempts().len(), 1, "{error}");
+        assert_eq!(world.asked(), ["a"]);
+    }
+    assert!(budget.available() >= 1.0);
+    assert_eq!(service.oneshot(1).await.unwrap().from, "b");
 }

@@ -6,7 +6,7 @@ use evenkeel::backend::{Failure, Outcome};
 use evenkeel::balance::{Attempt, Head};
 use evenkeel::retry::{Budget, Hedge, Repeat, RetryLayer};
 use evenkeel::{Backoff, Error};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tower::{Layer, ServiceExt};
 
 use crate::setup::{BROKEN, GATEWAY, LATE, Says, World, gateway, layer, millis, seed, tokens};
@@ -190,7 +190,8 @@ async fn the_sooner_of_all_deadlines_counts() {
         let layer = RetryLayer::new(Carries(at(carried))).total_time(ms(ours));
         let service = layer.layer(world.ordered()).attempts();
         let attempt = Attempt::new(1).deadline(at(attempts).into_std());
-        let error = service.oneshot(attempt).await.unwrap_err();
+        let result = timeout(ms(10_000), service.oneshot(attempt)).await;
+        let error = result.expect("there is a deadline").unwrap_err();
         assert!(error.is_deadline_exceeded(), "{error}");
         let sooner = ours.min(carried).min(attempts);
         assert_eq!(world.now(), sooner, "{ours} {carried} {attempts}");
@@ -204,7 +205,8 @@ async fn the_times_of_an_attempt_are_those_of_its_retries() {
     let service = layer().layer(world.ordered()).attempts();
     let deadline = (Instant::now() + ms(100)).into_std();
     let attempt = Attempt::new(1).deadline(deadline);
-    let error = service.clone().oneshot(attempt).await.unwrap_err();
+    let result = timeout(ms(10_000), service.oneshot(attempt)).await;
+    let error = result.expect("there is a deadline").unwrap_err();
     assert!(error.is_deadline_exceeded(), "{error}");
     assert_eq!(world.now(), 100);
 
