@@ -25,6 +25,7 @@
 //! * [`picker`]: the algorithms, and the trait to write your own; by a key: [`picker::hash`]
 //! * [`balance`]: the service, its future, its errors
 //! * [`retry`]: another attempt on another backend, hedges, the budget
+//! * [`load`]: what backends say of their own load
 //! * [`limit`]: so many requests in flight in all, and a queue before them
 //! * [`deadline`]: how long a request may take
 //! * [`connect`]: a service for each address, made when it is needed
@@ -69,6 +70,7 @@ pub mod http;
 mod invalid;
 #[cfg(feature = "tower")]
 pub mod limit;
+pub mod load;
 #[cfg(feature = "tracing")]
 pub mod observe;
 pub mod picker;

@@ -7,6 +7,7 @@ use super::gate::{Trial, after};
 use super::notes::Notes;
 use super::observation::Observer;
 use super::{Event, Live, Observation, Outcome};
+use crate::load::LoadReport;
 use crate::time::{now, since_epoch};
 
 /// One request at one backend, from its dispatch to its end.
@@ -160,6 +161,14 @@ impl Completion {
     /// While its health is [watched](crate::health), it is, for a while.
     pub fn degraded(&mut self) {
         self.live.is_degraded();
+    }
+
+    /// Notes what the backend has said of its load on the response. To be called before
+    /// [`head`](Self::head). Nobody checks whether it is true: pass on only what you believe.
+    pub fn report(&mut self, report: LoadReport) {
+        if let Some(observer) = self.observer.as_deref() {
+            tell(observer, &self.live, now(), Event::Reported(report));
+        }
     }
 
     /// Ends the request. Without a [`head`](Self::head) before, latency is measured up to now.

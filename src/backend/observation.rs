@@ -1,8 +1,9 @@
 use std::time::{Duration, Instant};
 
 use super::{Handle, Outcome};
+use crate::load::LoadReport;
 
-/// Something that happened to a request, for [`Picker::observe`](crate::Picker::observe).
+/// Something that happened to a request, or was learnt of a backend, for [`Picker::observe`](crate::Picker::observe).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation {
     at: Instant,
@@ -16,6 +17,8 @@ pub struct Observation {
 ///     |                    ^
 ///     +--------------------+   error before a head, or cancelled
 /// ```
+///
+/// Reports and answers to probes come at any time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
@@ -37,6 +40,11 @@ pub enum Event {
         /// How it ended.
         outcome: Outcome,
     },
+    /// The backend has said on a response how loaded it is. This comes before that response's
+    /// [`Head`](Self::Head), while its request is in flight.
+    Reported(LoadReport),
+    /// The backend has answered a probe that was [asked](crate::picker::Context::probe) for.
+    Probed(LoadReport),
 }
 
 impl Observation {

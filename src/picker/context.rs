@@ -2,6 +2,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Instant;
 
+use crate::backend::Handle;
 use crate::random::{below, mix};
 use crate::time::now;
 
@@ -32,6 +33,14 @@ pub struct Context {
     passed_over: bool,
     /// Which trial of the picked backend this request is, if it is one.
     trial: Option<NonZeroU32>,
+    /// Whose load is to be asked for, if anybody can ask.
+    probes: Option<Probes>,
+}
+
+#[derive(Default)]
+struct Probes {
+    len: usize,
+    handles: [Option<Handle>; Context::MAX_PROBES],
 }
 
 impl Context {
@@ -45,6 +54,7 @@ impl Context {
             keyed: false,
             passed_over: false,
             trial: None,
+            probes: None,
         }
     }
 
@@ -120,6 +130,41 @@ impl Context {
     /// Returns the time. It stays the same for as long as the context lives.
     pub fn now(&mut self) -> Instant {
         *self.now.get_or_insert_with(now)
+    }
+
+    /// How many backends one pick can [`probe`](Self::probe).
+    pub const MAX_PROBES: usize = 8;
+
+    /// Lets pickers ask for probes: whoever calls this sends them; see [`probes`](Self::probes).
+    pub fn with_probes(mut self) -> Self {
+        self.probes = Some(Probes::default());
+        self
+    }
+
+    /// Returns whether somebody sends [probes](Self::probe).
+    #[inline]
+    pub fn can_probe(&self) -> bool {
+        self.probes.is_some()
+    }
+
+    /// Asks that a backend be asked for its load, once this pick is over. What it answers comes as
+    /// an [`Event::Probed`](crate::backend::Event::Probed), if it does.
+    ///
+    /// Does nothing if nobody sends probes, and beyond [`MAX_PROBES`](Self::MAX_PROBES) of them.
+    pub fn probe(&mut self, backend: Handle) {
+        if let Some(probes) = &mut self.probes
+            && let Some(place) = probes.handles.get_mut(probes.len)
+        {
+            *place = Some(backend);
+            probes.len += 1;
+        }
+    }
+
+    /// Returns whom the pickers want to be [probed](Self::probe), in the order in which they said
+    /// so.
+    pub fn probes(&self) -> impl Iterator<Item = Handle> {
+        let handles = self.probes.iter().flat_map(|probes| probes.handles);
+        handles.flatten()
     }
 
     /// Returns 64 random bits.

@@ -84,13 +84,26 @@ where
     ///
     /// When no backend is eligible, all are full, or the picker wants none.
     pub fn select(&self, request: &Req) -> Result<(T, Completion), NoBackend> {
-        let mut cx = self.core.context();
+        self.select_with(request, &mut self.core.context())
+    }
+
+    /// The same with a context of the caller's: another time, a seed, or
+    /// [probes](Context::with_probes), which the caller then sends.
+    ///
+    /// # Errors
+    ///
+    /// As for [`select`](Self::select).
+    pub fn select_with(
+        &self,
+        request: &Req,
+        cx: &mut Context,
+    ) -> Result<(T, Completion), NoBackend> {
         let view = self.core.view();
-        let (entry, member) = view.pick(request, &mut cx)?;
+        let (entry, member) = view.pick(request, cx)?;
         // First, so that a value whose `Clone` panics leaves nothing behind.
-        let (member, completion) = match entry.begin(&member.live, &mut cx) {
+        let (member, completion) = match entry.begin(&member.live, cx) {
             Some(completion) => (member, completion),
-            None => view.begin_with_room(request, &mut cx)?,
+            None => view.begin_with_room(request, cx)?,
         };
         Ok((member.value.clone(), completion))
     }
