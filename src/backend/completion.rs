@@ -213,9 +213,20 @@ fn note_end(
     if waiting {
         live.end_await(since, outcome, end);
     }
-    if let Some(observer) = observer {
-        tell(observer, live, now, Event::Ended { duration, outcome });
+    let Some(observer) = observer else {
+        return;
+    };
+    if waiting && outcome == Outcome::Success {
+        let latency = duration;
+        tell(observer, live, now, Event::Head { latency, outcome });
     }
+    let after_head = !waiting || outcome == Outcome::Success;
+    let ended = Event::Ended {
+        duration,
+        outcome,
+        after_head,
+    };
+    tell(observer, live, now, ended);
 }
 
 /// Begins to measure, and returns since when. Counts the request back if the observer panics, who

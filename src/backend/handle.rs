@@ -41,6 +41,10 @@ impl Handle {
         }
     }
 
+    pub(crate) fn generation(self) -> u32 {
+        self.generation
+    }
+
     /// Returns the slot.
     pub fn slot(self) -> usize {
         self.slot as usize

@@ -18,7 +18,7 @@ pub struct Observation {
 ///     +--------------------+   error before a head, or cancelled
 /// ```
 ///
-/// Reports and answers to probes come at any time.
+/// A success has always had its head. Reports and answers to probes come at any time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
@@ -39,12 +39,30 @@ pub enum Event {
         duration: Duration,
         /// How it ended.
         outcome: Outcome,
+        /// Whether its head had arrived before.
+        after_head: bool,
     },
     /// The backend has said on a response how loaded it is. This comes before that response's
     /// [`Head`](Self::Head), while its request is in flight.
     Reported(LoadReport),
     /// The backend has answered a probe that was [asked](crate::picker::Context::probe) for.
     Probed(LoadReport),
+}
+
+impl Event {
+    /// A [`Head`](Self::Head), for tests of pickers.
+    pub fn head(latency: Duration, outcome: Outcome) -> Self {
+        Self::Head { latency, outcome }
+    }
+
+    /// An [`Ended`](Self::Ended), for tests of pickers.
+    pub fn ended(duration: Duration, outcome: Outcome, after_head: bool) -> Self {
+        Self::Ended {
+            duration,
+            outcome,
+            after_head,
+        }
+    }
 }
 
 impl Observation {

@@ -26,6 +26,7 @@ macro_rules! short_ways_in {
             exact_least_requests ExactLeastRequests,
             least_response_time LeastResponseTime,
             ordered Ordered,
+            adaptive Adaptive,
         }
     };
     ($pool:ty: $($name:ident $picker:ident,)+) => {$(

@@ -196,8 +196,7 @@ impl<Res> Track<Res> for OnResponse {
     type Response = Res;
 
     #[inline]
-    fn track(&self, response: Res, mut completion: Completion) -> Res {
-        completion.head();
+    fn track(&self, response: Res, completion: Completion) -> Res {
         completion.finish(Outcome::Success);
         response
     }

@@ -2,8 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{
-    ExactLeastRequests, LeastRequests, LeastResponseTime, Ordered, Picker, Random, RoundRobin,
-    WeightedRandom, WeightedRoundRobin,
+    Adaptive, ExactLeastRequests, LeastRequests, LeastResponseTime, Ordered, Picker, Random,
+    RoundRobin, WeightedRandom, WeightedRoundRobin,
 };
 
 /// An enumeration of algorithms by their names.
@@ -83,6 +83,7 @@ named_algorithms! {
         ExactLeastRequests = "exact-least-requests",
         LeastResponseTime = "least-response-time",
         Ordered = "ordered",
+        Adaptive = "adaptive",
     }
 }
 
@@ -105,6 +106,7 @@ impl Algorithm {
             Self::ExactLeastRequests => Arc::new(ExactLeastRequests::new()),
             Self::LeastResponseTime => Arc::new(LeastResponseTime::new()),
             Self::Ordered => Arc::new(Ordered::new()),
+            Self::Adaptive => Arc::new(Adaptive::new()),
         }
     }
 }

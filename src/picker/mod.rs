@@ -43,7 +43,9 @@
 //! }
 //! ```
 
+mod adaptive;
 mod algorithm;
+mod by_backend;
 mod context;
 mod cycle;
 mod exact_least_requests;
@@ -63,6 +65,7 @@ mod weighted_round_robin;
 
 use std::sync::Arc;
 
+pub use self::adaptive::Adaptive;
 pub use self::algorithm::{Algorithm, UnknownAlgorithm};
 pub use self::context::Context;
 pub use self::exact_least_requests::ExactLeastRequests;

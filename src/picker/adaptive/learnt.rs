@@ -1,0 +1,145 @@
+//! What is learnt from all backends together: how long requests take, what foretells it, and how
+//! much of what is said can be believed.
+
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+
+use super::trend::{Level, Mean, Trend};
+
+/// Shared by a picker and those that are made from it.
+#[derive(Default)]
+pub(super) struct Learnt {
+    /// How long a request takes that finds none of ours before it, in ticks.
+    alone: Mean,
+    /// How what was foretold of the others' load shows in that time.
+    others: Trend,
+    /// The sum over the backends of what was seen last of the others' load, in 2^-16, and how many
+    /// they are.
+    total: AtomicI64,
+    seen: AtomicU32,
+    /// Reported latency, by the load that it was reported for.
+    latency: Level,
+    /// Response times, by the load that was reported with them.
+    response: Level,
+    /// How the slowness that was reported shows in response times.
+    slowness: Trend,
+    /// Half of the tick of the latest report of requests in flight, plus one; 0 if there was none.
+    reported: AtomicU32,
+}
+
+/// What of it a pick needs.
+pub(super) struct Scale {
+    /// The mean of what is seen of the others' load.
+    pub(super) mean: f32,
+    /// How much of the others' load counts.
+    pub(super) trust: f32,
+    /// How much of a backend's slowness counts.
+    pub(super) slowness: f32,
+    /// One over the mean time of a request, in ticks: what was seen a request's time ago is
+    /// half forgotten.
+    pub(super) rate: f32,
+}
+
+/// How many samples averages remember, to the minus one.
+const FEW: f32 = 0.01;
+const MANY: f32 = 0.003;
+const MOST: f32 = 0.001;
+
+/// Noise in what foretells hides a part of how much it does; this much is put on.
+const HIDDEN: f32 = 2.0;
+
+const UNIT: f32 = 65536.0;
+
+impl Learnt {
+    #[inline]
+    pub(super) fn scale(&self, now: u32) -> Scale {
+        let reports = self.is_reported(now);
+        Scale {
+            mean: self.mean(),
+            trust: if reports { 1.0 } else { self.trust_in_times() },
+            slowness: if reports {
+                (HIDDEN * self.slowness.slope()).clamp(0.0, 1.2)
+            } else {
+                0.0
+            },
+            rate: 1.0 / self.alone(),
+        }
+    }
+
+    /// The mean time of a request that meets none of ours, in ticks.
+    pub(super) fn alone(&self) -> f32 {
+        self.alone.get().max(1e-3)
+    }
+
+    pub(super) fn add_alone(&self, ticks: f32) {
+        self.alone.add(ticks, FEW);
+    }
+
+    /// A request took so long, for which that load was foretold.
+    pub(super) fn add_foretold(&self, foretold: f32, ticks: f32) {
+        self.others.add(foretold, ticks / self.alone(), MANY);
+    }
+
+    fn trust_in_times(&self) -> f32 {
+        (HIDDEN * self.others.slope()).clamp(0.0, 1.0)
+    }
+
+    /// The mean over the backends of what was seen of the others' load.
+    #[inline]
+    pub(super) fn mean(&self) -> f32 {
+        let total = self.total.load(Ordering::Relaxed) as f32 / UNIT;
+        total.max(0.0) / self.seen.load(Ordering::Relaxed).max(1) as f32
+    }
+
+    /// It was that at some backend, and is this now.
+    pub(super) fn replace_seen(&self, before: Option<f32>, now: f32) {
+        let change = units(now) - before.map_or(0, units);
+        self.total.fetch_add(change, Ordering::Relaxed);
+        if before.is_none() {
+            self.seen.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts anew.
+    pub(super) fn set_seen(&self, seen: impl Iterator<Item = f32>) {
+        let (total, count) = seen.fold((0, 0), |(total, count), seen| {
+            (total + units(seen), count + 1)
+        });
+        self.total.store(total, Ordering::Relaxed);
+        self.seen.store(count, Ordering::Relaxed);
+    }
+
+    /// Takes note that backends report their requests in flight.
+    pub(super) fn is_reporting(&self, now: u32) {
+        let half = (now >> 1) + 1;
+        // Looks before it writes, and does that once in a while.
+        if half.abs_diff(self.reported.load(Ordering::Relaxed)) > REPORTS_LAST / 16 {
+            self.reported.store(half, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether backends do: lately one has.
+    #[inline]
+    pub(super) fn is_reported(&self, now: u32) -> bool {
+        let reported = self.reported.load(Ordering::Relaxed);
+        reported != 0 && ((now >> 1) + 1).abs_diff(reported) < REPORTS_LAST
+    }
+
+    /// Takes note of a latency that was reported for a load of so many requests; returns how long
+    /// that is beside what the others say.
+    pub(super) fn add_latency(&self, in_flight: f32, ticks: f32) -> f32 {
+        self.latency.add(in_flight, ticks)
+    }
+
+    /// A request took so long where so many were reported, and where that slowness was known.
+    pub(super) fn add_response(&self, in_flight: f32, ticks: f32, slowness: f32) {
+        let beside_the_others = self.response.add(in_flight, ticks);
+        self.slowness.add(slowness, beside_the_others, MOST);
+    }
+}
+
+/// How long it counts that somebody reports, in two ticks: 16 s.
+const REPORTS_LAST: u32 = 1_000_000;
+
+fn units(requests: f32) -> i64 {
+    (requests * UNIT) as i64
+}

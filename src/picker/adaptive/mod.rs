@@ -1,0 +1,394 @@
+mod learnt;
+mod recent;
+mod slot;
+mod trend;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use self::learnt::{Learnt, Scale};
+use self::recent::Recent;
+use self::slot::{Seen, Slot};
+use super::by_backend::ByBackend;
+use super::{Context, Needs, Picker, Update};
+use crate::backend::{Event, Handle, Observation, Outcome};
+use crate::load::LoadReport;
+use crate::random::{below, mix};
+use crate::set::BackendSet;
+use crate::time::since_epoch;
+
+/// Picks the backend whose load is the least as far as anything is known of it: from this
+/// program's own requests, from response times, from reports of load and from probes.
+///
+/// # When to use
+///
+/// Where other clients use the same backends, which nobody's own requests in flight tell of; where
+/// backends differ in speed; and where you do not know. It needs no setting: with one client it
+/// does what [`ExactLeastRequests`](super::ExactLeastRequests) does, with many what their reports
+/// allow.
+///
+/// | what there is | what it goes by |
+/// | --- | --- |
+/// | nothing but responses | own requests in flight, and response times as far as they foretell the next ones |
+/// | [reports](crate::load) of requests in flight on responses | own and others' requests in flight |
+/// | ... of latency, too | ... and how slow a backend is beside the others |
+/// | [probes](Context::probe) | the same, fresher: one for each request at most |
+///
+/// # Algorithm
+///
+/// Each backend has an estimate of the requests that are in flight there, and the least of
+///
+/// ```text
+/// (own + others + 1) × slowness × (mean weight / weight)
+/// others = usual + (last seen - usual) × fade(age)
+/// usual  = 0.4 × mean of all backends + 0.6 × moving average of this one
+/// ```
+///
+/// is picked among the 16 backends that were looked at last, the one with the fewest of our own
+/// requests for its weight of all, and one at random. What a report says is that of the others
+/// alone: our own part in it is known exactly, and changes as we send. It is half forgotten after
+/// the mean time of a request. That there are few candidates, different ones for each client, is
+/// what keeps clients from running after the same backend.
+///
+/// Without reports, "last seen" is the last response time in units of the mean one of a request
+/// that met none of ours; it counts as far as it has foretold response times before (the slope of a
+/// regression, 0 to 1). With one client that is nothing, and the fewest requests in flight decide.
+///
+/// "Slowness" is the latency that a backend reports, in relation to that of all at the same load
+/// (a power of the load, fitted as reports come), as far as it has shown in response times.
+///
+/// Backends that fail are left alone: their part of failures, a moving average over three requests
+/// or so that fades within 10 s, raises the score up to 65-fold.
+///
+/// Of weights it knows that a backend of twice the weight takes twice the requests.
+///
+/// O(16), 64 bytes for each backend, and the recording of
+/// [`Needs::OBSERVATIONS`] and [`Needs::LOAD_INDEX`]. Before it was
+/// [prepared](Picker::prepare) for a set it goes by requests in flight alone.
+///
+/// # References
+///
+/// The split into own and others' requests, and candidates that were seen lately, are this
+/// project's; see the guide for measurements. Related: Vargaftik et al., *LSQ: Load Balancing in
+/// Large-Scale Heterogeneous Systems with Multiple Dispatchers*, 2020; Wydrowski et al., *Load is
+/// not what you should balance: Introducing Prequal*, NSDI 2024.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::{Balance, Backend, Pool};
+/// # use tower::service_fn;
+/// # let service = service_fn(|_request: ()| async { Ok::<_, std::io::Error>(()) });
+/// let balance = Balance::<_, ()>::adaptive(Pool::from([Backend::new("a", service)]));
+/// # let _ = balance;
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Adaptive {
+    table: Option<Arc<ByBackend<Slot>>>,
+    known: Arc<Known>,
+}
+
+/// What all that were made from one share.
+struct Known {
+    recent: Recent,
+    learnt: Learnt,
+}
+
+impl Adaptive {
+    /// Creates the picker.
+    pub fn new() -> Self {
+        Self {
+            table: None,
+            known: Arc::new(Known {
+                recent: Recent::new(),
+                learnt: Learnt::default(),
+            }),
+        }
+    }
+}
+
+/// What a backend's own average weighs beside that of all.
+const USUAL_OF_ITS_OWN: f32 = 0.6;
+/// How much the latest look counts in what is usual, or slow, at a backend; and an outcome in its
+/// share of failures.
+const LATEST_USUAL: f32 = 0.2;
+const LATEST_SLOWNESS: f32 = 0.3;
+const LATEST_OUTCOME: f32 = 0.3;
+/// For how much more a backend counts that only fails, and how long, in ticks, that stays in mind.
+const FAILURES: f32 = 64.0;
+const FAILURES_LAST: f32 = ticks(Duration::from_secs(10));
+
+impl<Req: ?Sized> Picker<Req> for Adaptive {
+    fn pick(&self, set: &dyn BackendSet, _request: &Req, cx: &mut Context) -> Option<usize> {
+        let n = set.len();
+        let Some(table) = self.table.as_deref().filter(|_| n > 1) else {
+            return set.least_in_flight(cx.random());
+        };
+        let random = cx.random();
+        let least = set.least_in_flight(random)?;
+        let other = below(mix(random), n as u64) as usize;
+        let now = tick(cx.now());
+        let Known { recent, learnt } = &*self.known;
+        let scale = learnt.scale(now);
+        if cx.can_probe() {
+            ask_for_a_probe(set, scale.mean, mix(!random), cx);
+        }
+        let mut candidates = [usize::MAX; Recent::LEN + 2];
+        candidates[0] = set.handle(least).slot();
+        candidates[1] = set.handle(other).slot();
+        for (place, slot) in candidates[2..].iter_mut().zip(recent.slots()) {
+            *place = slot;
+        }
+        // Looked up last: who was seen lately may be masked, or gone.
+        loop {
+            let mut best = (f32::INFINITY, 0);
+            for (at, &slot) in candidates.iter().enumerate() {
+                if let Some(slot) = table.slot(slot) {
+                    let score = score(slot, &scale, now);
+                    if score < best.0 {
+                        best = (score, at);
+                    }
+                }
+            }
+            let (score, at) = best;
+            if score == f32::INFINITY {
+                return Some(least);
+            }
+            if let Some(rank) = set.rank_of(candidates[at]) {
+                return Some(rank);
+            }
+            candidates[at] = usize::MAX;
+        }
+    }
+
+    fn prepare(&self, update: &Update<'_>) -> Option<Arc<dyn Picker<Req>>> {
+        let members = update.members();
+        let table = ByBackend::of(members, self.table.as_deref());
+        let mean = members.total_weight() as f32 / members.len().max(1) as f32;
+        let ranks = || 0..members.len();
+        for rank in ranks() {
+            if let Some(slot) = table.get(members.handle(rank)) {
+                slot.set_request_cost(mean / members.weight(rank).max(1) as f32);
+            }
+        }
+        let slots = ranks().filter_map(|rank| table.get(members.handle(rank)));
+        let seen = slots.filter_map(|slot| slot.seen().map(|seen| seen.others));
+        self.known.learnt.set_seen(seen);
+        Some(Arc::new(Self {
+            table: Some(Arc::new(table)),
+            known: Arc::clone(&self.known),
+        }))
+    }
+
+    fn observe(&self, backend: Handle, observation: &Observation) {
+        let Some(slot) = self.table.as_ref().and_then(|table| table.get(backend)) else {
+            return;
+        };
+        let now = tick(observation.at());
+        let known = &*self.known;
+        match observation.event() {
+            Event::Dispatched => known.dispatched(slot, now),
+            Event::Head { latency, outcome } => {
+                known.answered(slot, backend, latency, outcome, now);
+            }
+            Event::Ended {
+                duration,
+                outcome,
+                after_head,
+            } => {
+                known.ended(
+                    slot,
+                    backend,
+                    (!after_head).then_some(duration),
+                    outcome,
+                    now,
+                );
+                slot.leave(backend);
+            }
+            Event::Reported(report) => known.reported(slot, backend, &report, 1.0, now),
+            Event::Probed(report) => known.reported(slot, backend, &report, 0.0, now),
+        }
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::OBSERVATIONS | Needs::LOAD_INDEX
+    }
+}
+
+impl Known {
+    fn dispatched(&self, slot: &Slot, now: u32) {
+        let alone = slot.enter() == 0;
+        let seen = slot.seen().filter(|_| alone);
+        slot.foretell(seen.map(|_| others(slot, &self.learnt.scale(now), now)));
+    }
+
+    fn answered(
+        &self,
+        slot: &Slot,
+        backend: Handle,
+        latency: Duration,
+        outcome: Outcome,
+        now: u32,
+    ) {
+        if outcome != Outcome::Success {
+            return;
+        }
+        let (own, time) = (slot.own().max(1), ticks(latency));
+        let reports = self.learnt.is_reported(now);
+        if own == 1 {
+            self.learnt.add_alone(time);
+            if let Some(foretold) = slot.foretold().filter(|_| !reports) {
+                self.learnt.add_foretold(foretold, time);
+            }
+        }
+        if !reports {
+            self.see(slot, backend, time / self.learnt.alone() / own as f32, now);
+        } else if let Some(seen) = slot.seen() {
+            let in_flight = seen.others + own as f32 - 1.0;
+            let learnt = &self.learnt;
+            learnt.add_response(in_flight, time, slot.slowness_before());
+        }
+    }
+
+    /// `unanswered` is for how long it was.
+    fn ended(
+        &self,
+        slot: &Slot,
+        backend: Handle,
+        unanswered: Option<Duration>,
+        outcome: Outcome,
+        now: u32,
+    ) {
+        let failed = match outcome {
+            Outcome::Success => 0.0,
+            Outcome::Failure(_) | Outcome::Rejected => 1.0,
+            Outcome::Cancelled => {
+                // The answer would have taken longer.
+                if let Some(time) = unanswered.filter(|_| !self.learnt.is_reported(now)) {
+                    let others = ticks(time) / self.learnt.alone() / slot.own().max(1) as f32;
+                    if slot.seen().is_none_or(|seen| others > seen.others) {
+                        self.see(slot, backend, others, now);
+                    }
+                }
+                return;
+            }
+        };
+        let failing = slot.cost().1;
+        if failing > 0.0 || failed > 0.0 {
+            slot.set_failing(failing + LATEST_OUTCOME * (failed - failing));
+            if let Some(Seen { others, .. }) = slot.seen() {
+                slot.see(Seen { others, at: now });
+            }
+        }
+    }
+
+    /// `asking` is how much of what is in flight is over with this report.
+    fn reported(&self, slot: &Slot, backend: Handle, report: &LoadReport, asking: f32, now: u32) {
+        let Some(in_flight) = report.in_flight() else {
+            return;
+        };
+        let in_flight = in_flight as f32;
+        self.learnt.is_reporting(now);
+        let others = in_flight - slot.own() as f32;
+        self.see(slot, backend, others.max(0.0), now);
+        if let Some(latency) = report.latency() {
+            let in_flight = in_flight - asking;
+            let beside_the_others = self.learnt.add_latency(in_flight, ticks(latency));
+            let slowness = slot.slowness();
+            slot.set_slowness(slowness + LATEST_SLOWNESS * (beside_the_others - slowness));
+        }
+    }
+
+    /// Notes what was seen of the others' load.
+    fn see(&self, slot: &Slot, backend: Handle, others: f32, now: u32) {
+        let before = slot.seen().map(|seen| seen.others);
+        self.learnt.replace_seen(before, others);
+        slot.see(Seen { others, at: now });
+        let usual = slot.usual().unwrap_or(0.0);
+        slot.set_usual(usual + LATEST_USUAL * (others - usual));
+        self.recent.push(backend.slot());
+    }
+}
+
+/// Asks for the load of a backend at random, if that is likely to tell something: hardly ever where
+/// nobody else sends requests.
+fn ask_for_a_probe(set: &dyn BackendSet, mean: f32, random: u64, cx: &mut Context) {
+    const ALWAYS: f32 = 0.125;
+    const SELDOM: f32 = 0.0625;
+    let share = (mean / ALWAYS).clamp(SELDOM, 1.0);
+    if (random as u32 as f32) < share * u32::MAX as f32 {
+        let rank = below(random, set.len() as u64) as usize;
+        cx.probe(set.handle(rank));
+    }
+}
+
+/// What a request would meet there, in requests of mean weight.
+#[inline]
+fn score(slot: &Slot, scale: &Scale, now: u32) -> f32 {
+    let requests = slot.own() as f32 + scale.trust * others(slot, scale, now) + 1.0;
+    let slowness = 1.0 + scale.slowness * (slot.slowness() - 1.0);
+    let (cost, failing) = slot.cost();
+    let score = requests * slowness.max(0.1) * cost;
+    if failing > 0.0 {
+        score * punished(slot, failing, now)
+    } else {
+        score
+    }
+}
+
+#[cold]
+fn punished(slot: &Slot, failing: f32, now: u32) -> f32 {
+    let age = slot.seen().map_or(0.0, |seen| age(seen.at, now));
+    let failing = failing * fade(age / FAILURES_LAST);
+    1.0 + FAILURES * failing * failing
+}
+
+/// The load that others put on it, as far as that is known.
+#[inline]
+fn others(slot: &Slot, scale: &Scale, now: u32) -> f32 {
+    let usual = slot.usual().unwrap_or(scale.mean);
+    let usual = scale.mean + USUAL_OF_ITS_OWN * (usual - scale.mean);
+    match slot.seen() {
+        None => usual,
+        Some(seen) => usual + (seen.others - usual) * fade(age(seen.at, now) * scale.rate),
+    }
+}
+
+/// About exp(-age), without the cost of it.
+#[inline]
+fn fade(age: f32) -> f32 {
+    1.0 / (1.0 + age + 0.5 * age * age)
+}
+
+#[inline]
+fn age(then: u32, now: u32) -> f32 {
+    // Another thread's clock can be a little ahead.
+    now.wrapping_sub(then).cast_signed().max(0) as f32
+}
+
+/// Time in units of 2^13 ns, about 8 us. They wrap around after ten hours, when what was seen last
+/// is long forgotten.
+#[inline]
+fn tick(time: Instant) -> u32 {
+    (since_epoch(time) >> TICK) as u32
+}
+
+const TICK: u32 = 13;
+
+const fn ticks(time: Duration) -> f32 {
+    time.as_nanos() as f32 / (1 << TICK) as f32
+}
+
+impl Default for Adaptive {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Adaptive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Adaptive").finish_non_exhaustive()
+    }
+}
