@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
-use super::trend::{Level, Mean, Trend};
+use super::trend::{Level, Mean, Number, Trend};
 
 /// Shared by a picker and those that are made from it.
 #[derive(Default)]
@@ -12,6 +12,8 @@ pub(super) struct Learnt {
     alone: Mean,
     /// How what was foretold of the others' load shows in that time.
     others: Trend,
+    /// And how far it can be believed therefore.
+    trust: Number,
     /// The sum over the backends of what was seen last of the others' load, in 2^-16, and how many
     /// they are.
     total: AtomicI64,
@@ -22,9 +24,16 @@ pub(super) struct Learnt {
     response: Level,
     /// How the slowness that was reported shows in response times.
     slowness: Trend,
-    /// Half of the tick of the latest report of requests in flight, plus one; 0 if there was none.
-    reported: AtomicU32,
+    trust_in_slowness: Number,
+    /// The latest report of requests in flight.
+    reported: Lately,
+    /// The latest failure.
+    failed: Lately,
 }
+
+/// When something happened last, if it did: half of the tick, plus one.
+#[derive(Default)]
+struct Lately(AtomicU32);
 
 /// What of it a pick needs.
 pub(super) struct Scale {
@@ -34,8 +43,7 @@ pub(super) struct Scale {
     pub(super) trust: f32,
     /// How much of a backend's slowness counts.
     pub(super) slowness: f32,
-    /// One over the mean time of a request, in ticks: what was seen a request's time ago is
-    /// half forgotten.
+    /// One over the ticks in which what was seen is more than half forgotten.
     pub(super) rate: f32,
 }
 
@@ -46,23 +54,32 @@ const MOST: f32 = 0.001;
 
 /// Noise in what foretells hides a part of how much it does; this much is put on.
 const HIDDEN: f32 = 2.0;
+/// Less than this is as good as none.
+const LEAST: f32 = 0.1;
 
 const UNIT: f32 = 65536.0;
 
 impl Learnt {
     #[inline]
     pub(super) fn scale(&self, now: u32) -> Scale {
-        let reports = self.is_reported(now);
+        let (trust, slowness) = if self.is_reported(now) {
+            (1.0, self.trust_in_slowness.get())
+        } else {
+            (self.trust.get(), 0.0)
+        };
         Scale {
             mean: self.mean(),
-            trust: if reports { 1.0 } else { self.trust_in_times() },
-            slowness: if reports {
-                (HIDDEN * self.slowness.slope()).clamp(0.0, 1.2)
-            } else {
-                0.0
-            },
-            rate: 1.0 / self.alone(),
+            trust,
+            slowness,
+            rate: self.rate(),
         }
+    }
+
+    /// Half of the mean time of a request is what it takes to forget more than half of what was
+    /// seen: one over that.
+    #[inline]
+    pub(super) fn rate(&self) -> f32 {
+        2.0 / self.alone()
     }
 
     /// The mean time of a request that meets none of ours, in ticks.
@@ -77,10 +94,7 @@ impl Learnt {
     /// A request took so long, for which that load was foretold.
     pub(super) fn add_foretold(&self, foretold: f32, ticks: f32) {
         self.others.add(foretold, ticks / self.alone(), MANY);
-    }
-
-    fn trust_in_times(&self) -> f32 {
-        (HIDDEN * self.others.slope()).clamp(0.0, 1.0)
+        self.trust.set(trust(&self.others));
     }
 
     /// The mean over the backends of what was seen of the others' load.
@@ -110,18 +124,24 @@ impl Learnt {
 
     /// Takes note that backends report their requests in flight.
     pub(super) fn is_reporting(&self, now: u32) {
-        let half = (now >> 1) + 1;
-        // Looks before it writes, and does that once in a while.
-        if half.abs_diff(self.reported.load(Ordering::Relaxed)) > REPORTS_LAST / 16 {
-            self.reported.store(half, Ordering::Relaxed);
-        }
+        self.reported.happens(now);
     }
 
-    /// Whether backends do: lately one has.
+    /// Whether backends do.
     #[inline]
     pub(super) fn is_reported(&self, now: u32) -> bool {
-        let reported = self.reported.load(Ordering::Relaxed);
-        reported != 0 && ((now >> 1) + 1).abs_diff(reported) < REPORTS_LAST
+        self.reported.happened(now)
+    }
+
+    /// Takes note that a backend fails.
+    pub(super) fn is_failing(&self, now: u32) {
+        self.failed.happens(now);
+    }
+
+    /// Whether any has failed for which it still counts.
+    #[inline]
+    pub(super) fn any_failing(&self, now: u32) -> bool {
+        self.failed.happened(now)
     }
 
     /// Takes note of a latency that was reported for a load of so many requests; returns how long
@@ -134,11 +154,34 @@ impl Learnt {
     pub(super) fn add_response(&self, in_flight: f32, ticks: f32, slowness: f32) {
         let beside_the_others = self.response.add(in_flight, ticks);
         self.slowness.add(slowness, beside_the_others, MOST);
+        self.trust_in_slowness.set(trust(&self.slowness));
     }
 }
 
-/// How long it counts that somebody reports, in two ticks: 16 s.
-const REPORTS_LAST: u32 = 1_000_000;
+/// How far that can be believed which a trend makes foretell something.
+fn trust(trend: &Trend) -> f32 {
+    let trust = HIDDEN * trend.slope();
+    if trust < LEAST { 0.0 } else { trust.min(1.0) }
+}
+
+impl Lately {
+    /// For how long it counts, in two ticks: more than a minute.
+    const LASTS: u32 = 1 << 22;
+
+    fn happens(&self, now: u32) {
+        let half = (now >> 1) + 1;
+        // Looks before it writes, and does that once in a while.
+        if half.abs_diff(self.0.load(Ordering::Relaxed)) > Self::LASTS / 64 {
+            self.0.store(half, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    fn happened(&self, now: u32) -> bool {
+        let then = self.0.load(Ordering::Relaxed);
+        then != 0 && ((now >> 1) + 1).abs_diff(then) < Self::LASTS
+    }
+}
 
 fn units(requests: f32) -> i64 {
     (requests * UNIT) as i64

@@ -128,14 +128,19 @@ impl<Req: ?Sized> Picker<Req> for Adaptive {
         };
         let random = cx.random();
         let least = set.least_in_flight(random)?;
-        let other = below(mix(random), n as u64) as usize;
         let now = tick(cx.now());
         let Known { recent, learnt } = &*self.known;
         let scale = learnt.scale(now);
         if cx.can_probe() {
             ask_for_a_probe(set, scale.mean, mix(!random), cx);
         }
+        // Nothing is known but our own requests.
+        let nobody_else = scale.mean == 0.0 || scale.trust == 0.0;
+        if nobody_else && scale.slowness == 0.0 && !learnt.any_failing(now) {
+            return Some(least);
+        }
         let mut candidates = [usize::MAX; Recent::LEN + 2];
+        let other = below(mix(random), n as u64) as usize;
         candidates[0] = set.handle(least).slot();
         candidates[1] = set.handle(other).slot();
         for (place, slot) in candidates[2..].iter_mut().zip(recent.slots()) {
@@ -221,7 +226,8 @@ impl Known {
     fn dispatched(&self, slot: &Slot, now: u32) {
         let alone = slot.enter() == 0;
         let seen = slot.seen().filter(|_| alone);
-        slot.foretell(seen.map(|_| others(slot, &self.learnt.scale(now), now)));
+        let learnt = &self.learnt;
+        slot.foretell(seen.map(|_| others(slot, learnt.mean(), learnt.rate(), now)));
     }
 
     fn answered(
@@ -277,6 +283,9 @@ impl Known {
         };
         let failing = slot.cost().1;
         if failing > 0.0 || failed > 0.0 {
+            if failed > 0.0 {
+                self.learnt.is_failing(now);
+            }
             slot.set_failing(failing + LATEST_OUTCOME * (failed - failing));
             if let Some(Seen { others, .. }) = slot.seen() {
                 slot.see(Seen { others, at: now });
@@ -327,7 +336,8 @@ fn ask_for_a_probe(set: &dyn BackendSet, mean: f32, random: u64, cx: &mut Contex
 /// What a request would meet there, in requests of mean weight.
 #[inline]
 fn score(slot: &Slot, scale: &Scale, now: u32) -> f32 {
-    let requests = slot.own() as f32 + scale.trust * others(slot, scale, now) + 1.0;
+    let requests =
+        slot.own() as f32 + scale.trust * others(slot, scale.mean, scale.rate, now) + 1.0;
     let slowness = 1.0 + scale.slowness * (slot.slowness() - 1.0);
     let (cost, failing) = slot.cost();
     let score = requests * slowness.max(0.1) * cost;
@@ -347,12 +357,12 @@ fn punished(slot: &Slot, failing: f32, now: u32) -> f32 {
 
 /// The load that others put on it, as far as that is known.
 #[inline]
-fn others(slot: &Slot, scale: &Scale, now: u32) -> f32 {
-    let usual = slot.usual().unwrap_or(scale.mean);
-    let usual = scale.mean + USUAL_OF_ITS_OWN * (usual - scale.mean);
+fn others(slot: &Slot, mean: f32, rate: f32, now: u32) -> f32 {
+    let usual = slot.usual().unwrap_or(mean);
+    let usual = mean + USUAL_OF_ITS_OWN * (usual - mean);
     match slot.seen() {
         None => usual,
-        Some(seen) => usual + (seen.others - usual) * fade(age(seen.at, now) * scale.rate),
+        Some(seen) => usual + (seen.others - usual) * fade(age(seen.at, now) * rate),
     }
 }
 
