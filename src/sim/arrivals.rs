@@ -170,8 +170,9 @@ mod tests {
         close(Arrivals::poisson(), 1.0);
         // Of a process that changes between two rates: 1 + 2 v τ/m (1 - (1 - e^(-t/τ)) τ/t), with
         // the variance v of the rate, its mean m, and τ the time over which it forgets.
-        let (variance, mean, forgets) = (0.1 * 0.9 * (60.0 - 140.0 / 9.0_f64).powi(2), 20.0, 1.8);
-        let rest = 1.0 - (1.0 - (-1.0 / forgets as f64).exp()) * forgets;
+        let (variance, mean, forgets) =
+            (0.1 * 0.9 * (60.0 - 140.0 / 9.0_f64).powi(2), 20.0, 1.8_f64);
+        let rest = 1.0 - (1.0 - (-1.0 / forgets).exp()) * forgets;
         let expected = 1.0 + 2.0 * variance * forgets / mean * rest;
         close(Arrivals::bursts(3.0, 0.1, Duration::from_secs(2)), expected);
     }

@@ -44,6 +44,13 @@ impl Jobs {
         Some(job)
     }
 
+    /// How many hold what counts a request as in flight.
+    #[cfg(test)]
+    pub(super) fn completions(&self) -> usize {
+        let jobs = self.jobs.iter().flatten();
+        jobs.filter(|job| job.completion.is_some()).count()
+    }
+
     /// Whether this request, and not another that has its place now, is waited for.
     pub(super) fn is_open(&self, place: u32, number: u64) -> bool {
         let job = self.jobs.get(place as usize).and_then(Option::as_ref);

@@ -107,48 +107,50 @@ impl<'a> Run<'a> {
 
     /// Runs to the end.
     pub(super) fn finish(mut self) -> Report {
-        self.run();
+        while self.step() {}
         self.tally.report(self.now)
     }
 
-    /// Until every request has got its answer, or its client has given up.
-    fn run(&mut self) {
-        let length = self.scenario.requests;
-        while self.arrived < length || self.tally.open() > 0 {
-            let Some((at, next)) = self.next() else {
-                return;
-            };
-            self.now = at;
-            match next {
-                Next::Arrival => self.arrive(),
-                Next::Agenda => self.happen(),
-                Next::Request => {
-                    if let Some((_, job)) = self.requests.pop() {
-                        self.begin(job);
-                    }
+    /// Lets the next thing happen. False when every request has got its answer, or its client has
+    /// given up.
+    fn step(&mut self) -> bool {
+        if self.arrived == self.scenario.requests && self.tally.open() == 0 {
+            return false;
+        }
+        let Some((at, next)) = self.next() else {
+            return false;
+        };
+        self.now = at;
+        match next {
+            Next::Arrival => self.arrive(),
+            Next::Agenda => self.happen(),
+            Next::Request => {
+                if let Some((_, job)) = self.requests.pop() {
+                    self.begin(job);
                 }
-                Next::Response => {
-                    if let Some((_, job)) = self.responses.pop() {
-                        self.receive(job);
-                    }
+            }
+            Next::Response => {
+                if let Some((_, job)) = self.responses.pop() {
+                    self.receive(job);
                 }
-                Next::Timeout => {
-                    if let Some((_, (job, number))) = self.timeouts.as_mut().and_then(Lane::pop) {
-                        self.give_up(job, number);
-                    }
+            }
+            Next::Timeout => {
+                if let Some((_, (job, number))) = self.timeouts.as_mut().and_then(Lane::pop) {
+                    self.give_up(job, number);
                 }
-                Next::Probe => {
-                    if let Some((_, probe)) = self.probes.pop() {
-                        self.probe(probe);
-                    }
+            }
+            Next::Probe => {
+                if let Some((_, probe)) = self.probes.pop() {
+                    self.probe(probe);
                 }
-                Next::Answer => {
-                    if let Some((_, (probe, report))) = self.answers.pop() {
-                        self.answered(probe, report);
-                    }
+            }
+            Next::Answer => {
+                if let Some((_, (probe, report))) = self.answers.pop() {
+                    self.answered(probe, report);
                 }
             }
         }
+        true
     }
 
     fn next(&mut self) -> Option<(u64, Next)> {
@@ -394,3 +396,6 @@ impl<'a> Run<'a> {
         }
     }
 }
+
+#[cfg(all(test, not(evenkeel_loom)))]
+mod tests;
