@@ -27,12 +27,12 @@ const BOTTOM: f64 = 270.0;
 const COLOURS: [&str; 8] = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#8b5a2b",
 ];
-/// Some have gaps, through which another can be seen that is the same. One more than there are
-/// colours, so to speak: when those come again, they come with other gaps.
-const DASHES: [&str; 3] = ["none", "8 5", "2 3"];
+/// Every second line has gaps, through which another can be seen that is the same. When the colours
+/// come again, no line looks like the one that had its colour before.
+const DASHES: [[&str; 2]; 2] = [["none", "8 5"], ["2 3", "none"]];
 
 fn stroke(line: usize) -> String {
-    let dashes = DASHES[(line + line / COLOURS.len()) % DASHES.len()];
+    let dashes = DASHES[line / COLOURS.len() % 2][line % 2];
     let colour = COLOURS[line % COLOURS.len()];
     format!(r#"stroke="{colour}" stroke-width="2" stroke-dasharray="{dashes}" fill="none""#)
 }

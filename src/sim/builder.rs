@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::check::{positive, share, speed, within};
+use super::check::{MOST_SERVERS, positive, share, speed};
 use super::{Arrivals, Capacities, Change, Discipline, Scenario, ServiceTime, To, When};
 use crate::InvalidSetting;
 
@@ -12,8 +12,6 @@ use crate::InvalidSetting;
 pub struct ScenarioBuilder {
     scenario: Scenario,
 }
-
-const MOST_SERVERS: usize = 100_000;
 
 impl ScenarioBuilder {
     pub(super) fn new(servers: usize) -> Self {
@@ -243,71 +241,6 @@ impl From<Scenario> for ScenarioBuilder {
     }
 }
 
-impl Scenario {
-    fn check(&self) -> Result<(), InvalidSetting> {
-        let within_count = |what, value: usize, highest: usize, expected| {
-            if (1..=highest).contains(&value) {
-                Ok(())
-            } else {
-                Err(InvalidSetting::new(what, value, expected))
-            }
-        };
-        within_count(
-            "number of servers",
-            self.servers,
-            MOST_SERVERS,
-            "1 to 100,000",
-        )?;
-        within_count("number of clients", self.clients, 100_000, "1 to 100,000")?;
-        within("load", self.load, 0.001, 100.0, "0.001 to 100")?;
-        if !(1..=4_000_000_000).contains(&self.requests) {
-            let expected = "1 to 4,000,000,000";
-            return Err(InvalidSetting::new(
-                "number of requests",
-                self.requests,
-                expected,
-            ));
-        }
-        within("warm-up", self.warm_up, 0.0, 0.999_999, "0 to below 1")?;
-        self.service.check()?;
-        self.arrivals.check()?;
-        let slots = self.discipline.slots() as usize;
-        within_count("number of slots", slots, 1_000_000, "1 to 1,000,000")?;
-        self.speeds.iter().try_for_each(|&value| speed(value))?;
-        if let Some(capacities) = &self.capacities {
-            capacities.check()?;
-        }
-        if let Some(disturbances) = &self.disturbances {
-            disturbances.check()?;
-        }
-        if !self.delay.is_zero() {
-            positive("network delay", self.delay)?;
-        }
-        if let Some(timeout) = self.timeout {
-            positive("timeout", timeout)?;
-        }
-        if let Some(cost) = self.probes.filter(|cost| !cost.is_zero()) {
-            positive("cost of a probe", cost)?;
-        }
-        let mut changes = self.changes.iter();
-        changes.try_for_each(|change| change.check(self.servers))?;
-        self.check_start()
-    }
-
-    /// The load is relative to what is there.
-    fn check_start(&self) -> Result<(), InvalidSetting> {
-        if self.at_start().contains(&true) {
-            return Ok(());
-        }
-        let expected = "1 or more";
-        Err(InvalidSetting::new(
-            "number of servers at the start",
-            0,
-            expected,
-        ))
-    }
-}
-
 /// What else runs on the servers' machines.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Disturbances {
@@ -317,7 +250,7 @@ pub(super) struct Disturbances {
 }
 
 impl Disturbances {
-    fn check(&self) -> Result<(), InvalidSetting> {
+    pub(super) fn check(&self) -> Result<(), InvalidSetting> {
         positive("time between disturbances", self.every)?;
         positive("length of disturbances", self.lasting)?;
         share("speed that is left", self.left)?;

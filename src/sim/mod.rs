@@ -68,7 +68,6 @@ mod scenario;
 mod server;
 mod service_time;
 mod tally;
-mod world;
 
 pub use self::arrivals::Arrivals;
 pub use self::builder::ScenarioBuilder;

@@ -48,7 +48,7 @@ fn two_choices_follow_their_mean_field() {
 fn the_central_queue_is_that_of_erlang() {
     let (servers, load) = (20, 0.9);
     let scenario = plain(servers).load(load).build().unwrap();
-    let reports: Vec<_> = (0..3)
+    let reports: Vec<_> = (0..2)
         .map(|seed| scenario.run_central_queue(seed))
         .collect();
     let offered = servers as f64 * load;
@@ -140,9 +140,9 @@ fn one_client_that_sees_everything_comes_close_to_the_central_queue_and_many_do_
         let report = scenario.run(1, |_| ExactLeastRequests::new());
         units(report.percentile(99.0))
     };
-    let one = plain(50).build().unwrap();
+    let one = plain(50).requests(100_000).build().unwrap();
     let central = units(one.run_central_queue(1).percentile(99.0));
-    let many = plain(50).clients(50).build().unwrap();
+    let many = one.to_builder().clients(50).build().unwrap();
     assert!(p99(&one) < central * 1.2);
     // A client knows of a 50th of the queues: not much better than turns.
     let turns = units(many.run(1, |_| RoundRobin::new()).percentile(99.0));

@@ -1,8 +1,8 @@
-use super::To;
-use super::agenda::Due;
-use super::run::Run;
-use super::server::Server;
-use super::service_time::exponential;
+use super::Run;
+use crate::sim::To;
+use crate::sim::agenda::Due;
+use crate::sim::server::Server;
+use crate::sim::service_time::exponential;
 
 /// What happens to servers, whatever the traffic.
 impl Run<'_> {
