@@ -205,6 +205,31 @@ fn pickers_are_told_of_every_step_every_report_and_every_answer_to_a_probe() {
 }
 
 #[test]
+fn each_client_is_told_of_its_own_requests_and_probes_only() {
+    let scenario = Scenario::builder(5)
+        .requests(1000)
+        .clients(3)
+        .probes(Duration::ZERO)
+        .build()
+        .unwrap();
+    let pickers: [Arc<Listening>; 3] = Default::default();
+    let report = scenario.run(1, |client| Arc::clone(&pickers[client]));
+    assert!(report.requests() > 0);
+    let sum = |counter: fn(&Listening) -> &AtomicU64| -> u64 {
+        let counters = pickers.iter().map(|picker| counter(picker));
+        counters.map(|count| count.load(Ordering::Relaxed)).sum()
+    };
+    // A handle that it has not picked would be odd: no other pool has it.
+    assert_eq!(sum(|picker| &picker.odd), 0);
+    assert_eq!(sum(|picker| &picker.probed), 1000);
+    for picker in &pickers {
+        let dispatched = picker.dispatched.load(Ordering::Relaxed);
+        assert_close("of a third", dispatched as f64, 1000.0 / 3.0, 0.1);
+        assert_eq!(picker.probed.load(Ordering::Relaxed), dispatched);
+    }
+}
+
+#[test]
 fn without_reports_and_probes_there_are_none() {
     let builder = Scenario::builder(5).requests(1000);
     let (picker, report) = listen(&builder.build().unwrap());
