@@ -7,6 +7,25 @@ use crate::InvalidSetting;
 /// Settings of a [`Scenario`], made with [`Scenario::builder`] or [`Scenario::named`].
 ///
 /// Nothing is checked before [`build`](Self::build).
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use evenkeel::sim::Scenario;
+///
+/// let scenario = Scenario::builder(20)
+///     .title("two at half speed, behind a slow network")
+///     .clients(4)
+///     .load(0.6)
+///     .speeds(|server| if server < 2 { 0.5 } else { 1.0 })
+///     .network_delay(Duration::from_millis(10))
+///     .timeout(Duration::from_secs(2))
+///     .build()?;
+/// let busier = scenario.to_builder().load(0.8).build()?;
+/// assert_eq!(busier.clients(), 4);
+/// # Ok::<(), evenkeel::InvalidSetting>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a scenario comes from `build`"]
 pub struct ScenarioBuilder {
