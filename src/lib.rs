@@ -32,6 +32,7 @@
 //! * [`health`]: probes, and ejection by what the traffic shows
 //! * [`http`]: addresses, bodies, responses; keys of requests, sticky sessions; the recommended stack
 //! * [`discover`]: where members come from
+//! * `sim`: pickers tried in virtual time, before they are deployed
 //! * `observe`: attempts, told to `tracing`
 //! * [`guide`]: high availability; when backends fail; hashing and affinity; coming from
 //!   `tower::balance`; how it is built
@@ -41,6 +42,7 @@
 //! * `http` (default): [`http`], and all of `tower`.
 //! * `sticky`: [`http::sticky`].
 //! * `tracing`: `observe`, and all of `tower`.
+//! * `sim`: `sim`, without anything else.
 //! * `tower`: [`balance`], [`connect`], [`deadline`], [`discover`], [`limit`], [`retry`], probes in
 //!   [`health`].
 //! * None: [`backend`], [`set`], [`picker`] and ejection, without tower, tokio and http.
@@ -82,6 +84,8 @@ pub mod retry;
 #[path = "retry/budget/loom_tests.rs"]
 mod retry_loom_tests;
 pub mod set;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod sync;
 mod time;
 

@@ -12,15 +12,22 @@ pub(crate) fn now() -> Instant {
     return Instant::now();
 }
 
+static EPOCH: LazyLock<Instant> = LazyLock::new(|| {
+    let now = Instant::now();
+    now.checked_sub(Duration::from_secs(24 * 3600))
+        .unwrap_or(now)
+});
+
 /// Nanoseconds since some fixed moment of this process. An instant before it counts as zero.
 #[inline]
 pub(crate) fn since_epoch(now: Instant) -> u64 {
-    static EPOCH: LazyLock<Instant> = LazyLock::new(|| {
-        let now = Instant::now();
-        now.checked_sub(Duration::from_secs(24 * 3600))
-            .unwrap_or(now)
-    });
     now.saturating_duration_since(*EPOCH).as_nanos() as u64
+}
+
+/// That moment, from which virtual time can be counted.
+#[cfg(feature = "sim")]
+pub(crate) fn epoch() -> Instant {
+    *EPOCH
 }
 
 /// For ever: what is longer might be more than an `Instant` can hold.

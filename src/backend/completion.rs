@@ -188,11 +188,50 @@ impl Completion {
     }
 }
 
+/// The same steps at a time of the caller's, who has a clock of their own.
+#[cfg(feature = "sim")]
+impl Completion {
+    pub(crate) fn report_at(&mut self, report: LoadReport, at: Instant) {
+        if let Some(observer) = self.observer.as_deref() {
+            tell(observer, &self.live, at, Event::Reported(report));
+        }
+    }
+
+    /// Notes that a response head has arrived that is also the end of it.
+    pub(crate) fn answer_at(mut self, outcome: Outcome, at: Instant) {
+        if self.notes.take(Notes::WAITING) {
+            let observer = self.observer.as_deref();
+            note_head_at(&self.live, self.since, outcome, observer, at);
+        }
+        self.finish_at(outcome, at);
+    }
+
+    pub(crate) fn finish_at(mut self, outcome: Outcome, at: Instant) {
+        self.notes.settle(outcome);
+        let waiting = self.notes.any(Notes::WAITING);
+        // The rest, which is told no time, is left to `drop`.
+        if self.notes.take(Notes::WAITING | Notes::OBSERVED) {
+            let observer = self.observer.as_deref();
+            note_end_at(&self.live, self.since, waiting, outcome, observer, at);
+        }
+    }
+}
+
 // Free functions that take what they need: a method would keep the whole completion in memory, and
 // off the registers, on the path of each request.
 
 fn note_head(live: &Live, since: u64, outcome: Outcome, observer: Option<&dyn Observer>) {
-    let now = now();
+    note_head_at(live, since, outcome, observer, now());
+}
+
+#[inline]
+fn note_head_at(
+    live: &Live,
+    since: u64,
+    outcome: Outcome,
+    observer: Option<&dyn Observer>,
+    now: Instant,
+) {
     let latency = live.end_await(since, outcome, since_epoch(now));
     if let Some(observer) = observer {
         tell(observer, live, now, Event::Head { latency, outcome });
@@ -207,7 +246,18 @@ fn note_end(
     outcome: Outcome,
     observer: Option<&dyn Observer>,
 ) {
-    let now = now();
+    note_end_at(live, since, waiting, outcome, observer, now());
+}
+
+#[inline]
+fn note_end_at(
+    live: &Live,
+    since: u64,
+    waiting: bool,
+    outcome: Outcome,
+    observer: Option<&dyn Observer>,
+    now: Instant,
+) {
     let end = since_epoch(now);
     let duration = Duration::from_nanos(end.saturating_sub(since));
     if waiting {

@@ -7,6 +7,8 @@ use arc_swap::ArcSwap;
 use super::view::View;
 use super::{Context, Needs, NoBackend, Picker};
 use crate::backend::{Completion, Value};
+#[cfg(feature = "sim")]
+use crate::backend::{Handle, Observation};
 use crate::set::{Pool, Snapshot, Subscriber};
 
 /// Picks from a pool without tower: keeps a picker prepared for each change of the pool, and
@@ -106,6 +108,12 @@ where
             None => view.begin_with_room(request, cx)?,
         };
         Ok((member.value.clone(), completion))
+    }
+
+    /// Tells the picker what a backend has answered to a probe.
+    #[cfg(feature = "sim")]
+    pub(crate) fn tell(&self, backend: Handle, observation: &Observation) {
+        self.core.view().tell(backend, observation);
     }
 
     /// Replaces the picker for all clones. When this returns, the new one is in use.

@@ -168,6 +168,17 @@ impl<T, Req: ?Sized> View<T, Req> {
         found.unwrap_or(&self.first)
     }
 
+    /// Tells the picker of what was learnt of a backend outside of its requests: the one whose list
+    /// it is on.
+    #[cfg(feature = "sim")]
+    pub(crate) fn tell(&self, backend: Handle, observation: &Observation) {
+        let mut entries = self.entries_from(0);
+        let entry = entries.find(|entry| entry.rank_of(backend).is_some());
+        if let Some(observer) = entry.and_then(|entry| entry.observer.as_deref()) {
+            observer.observe(backend, observation);
+        }
+    }
+
     fn entry(&self, at: usize) -> &Entry<T, Req> {
         match at.checked_sub(1).and_then(|at| self.others.get(at)) {
             Some(entry) => entry,
@@ -405,7 +416,7 @@ impl<T, Req: ?Sized> Entry<T, Req> {
     }
 
     /// The rank of a backend that was picked from an earlier list, if it is still to be had.
-    #[cfg(feature = "tower")]
+    #[cfg(any(feature = "tower", feature = "sim"))]
     pub(crate) fn rank_of(&self, handle: Handle) -> Option<usize> {
         let rank = self.list.rank_of(handle.slot())?;
         (self.list.handle(rank) == handle).then_some(rank)

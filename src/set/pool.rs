@@ -394,7 +394,7 @@ impl<T: Clone> Pool<T> {
         done
     }
 
-    #[cfg(feature = "tower")]
+    #[cfg(any(feature = "tower", feature = "sim"))]
     pub(crate) fn handle(&self, id: &str) -> Option<Handle> {
         self.book().member(id).map(|member| member.live.handle())
     }
