@@ -7,6 +7,8 @@ mod model;
 mod pool;
 mod removal;
 mod rule;
+#[cfg(feature = "tower")]
+mod sending;
 mod threads;
 
 use std::time::{Duration, Instant};
