@@ -11,6 +11,7 @@
 //! | --- | --- |
 //! | `pickers` | clone, ready, call and response over a no-op service: every picker, 3 to 10,000 backends |
 //! | `picks` | the pick alone |
+//! | `probed` | the pick of `Prequal` with its pool full, and what answers to probes cost |
 //! | `threads` | the same requests on two threads, and what the second one gains with 1 µs of work in the service |
 //! | `changes` | one change of the membership, with a balance over the pool |
 //! | `stack` | what retries, limits and ejection add to a request that goes well |
@@ -29,6 +30,7 @@ mod common;
 mod compare;
 mod ours;
 mod pickers;
+mod probed;
 mod stack;
 mod theirs;
 mod threads;
@@ -102,6 +104,9 @@ fn main() {
     }
     if arguments.wants("picks") {
         pickers::alone(&plan);
+    }
+    if arguments.wants("probed") {
+        probed::alone(&plan);
     }
     if arguments.wants("threads") {
         threads::compare(&plan, &mut targets);

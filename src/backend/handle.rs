@@ -45,6 +45,18 @@ impl Handle {
         self.generation
     }
 
+    /// For tables of atomic words.
+    pub(crate) fn to_bits(self) -> u64 {
+        (u64::from(self.slot) << 32) | u64::from(self.generation)
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self {
+            slot: (bits >> 32) as u32,
+            generation: bits as u32,
+        }
+    }
+
     /// Returns the slot.
     pub fn slot(self) -> usize {
         self.slot as usize

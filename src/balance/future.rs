@@ -64,6 +64,34 @@ where
         waits: &Waits,
         attempt: Attempt<Req>,
     ) -> Self {
+        if shared.is_probing() {
+            return Self::new_probing(shared, route, track, waits, attempt);
+        }
+        Self::begin::<false>(shared, route, track, waits, attempt)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn new_probing(
+        shared: &Arc<Shared<T, Req>>,
+        route: &R,
+        track: K,
+        waits: &Waits,
+        attempt: Attempt<Req>,
+    ) -> Self {
+        Self::begin::<true>(shared, route, track, waits, attempt)
+    }
+
+    /// Twice, so that what it takes to send probes is not on the path of those who send none, where
+    /// it would cost a tenth of a request.
+    #[inline]
+    fn begin<const PROBES: bool>(
+        shared: &Arc<Shared<T, Req>>,
+        route: &R,
+        track: K,
+        waits: &Waits,
+        attempt: Attempt<Req>,
+    ) -> Self {
         let Attempt { request, terms } = attempt;
         let limit = TimeLimit::new(terms.timeout.min(waits.attempt()), terms.deadline);
         if terms.late {
@@ -83,7 +111,11 @@ where
         }
         // The usual case needs no waker: the first backend picked is ready. If it is pending, it
         // will be asked again with a real one.
-        let mut cx = shared.context();
+        let mut cx = if PROBES {
+            shared.context().with_probes()
+        } else {
+            shared.context()
+        };
         let view = shared.view();
         let picked = match terms.bound {
             None => view.pick(&request, &mut cx).ok(),
@@ -92,6 +124,9 @@ where
                 member.map(|member| (view.entry_of(&member.live), member))
             }
         };
+        if PROBES {
+            shared.send_probes(&cx);
+        }
         let Some((entry, member)) = picked else {
             let state = State::waiting(shared, route, waits, request, terms, First::Nobody);
             return Self {

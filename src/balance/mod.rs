@@ -19,6 +19,7 @@ mod attempted;
 mod awaited;
 mod error;
 mod future;
+mod probing;
 mod ramp;
 mod route;
 mod service;

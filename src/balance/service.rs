@@ -6,11 +6,13 @@ use std::time::Duration;
 use tower::BoxError;
 use tower_service::Service;
 
+use super::probing::Prober;
 use super::waits::Waits;
 use super::{
     Attempt, Attempts, Direct, Error, OnResponse, ResponseFuture, Route, Shared, Track, share,
 };
 use crate::backend::{Handle, Value};
+use crate::load::{LoadProbes, LoadReport};
 use crate::picker::Picker;
 use crate::set::{BackendSet, Pool};
 
@@ -27,6 +29,8 @@ macro_rules! short_ways_in {
             least_response_time LeastResponseTime,
             ordered Ordered,
             adaptive Adaptive,
+            prequal Prequal,
+            c3 C3,
         }
     };
     ($pool:ty: $($name:ident $picker:ident,)+) => {$(
@@ -279,6 +283,28 @@ where
     /// ```
     pub fn set_picker(&self, picker: impl Picker<Req> + 'static) {
         self.shared.set_picker(picker);
+    }
+}
+
+impl<T, Req, R, K> Balance<T, Req, R, K>
+where
+    T: Value,
+    Req: 'static,
+{
+    /// Sends the load probes that the picker asks for, beside the requests; see [`LoadProbes`]. For
+    /// pickers such as [`Prequal`](crate::picker::Prequal); others ask for none. Default: none are
+    /// sent.
+    ///
+    /// It is set for all clones, and for pickers that are set later. Only the first counts.
+    #[must_use]
+    pub fn load_probes<S>(self, probes: LoadProbes<S>) -> Self
+    where
+        S: Service<T, Response = LoadReport> + Clone + Send + Sync + 'static,
+        S::Future: Send,
+    {
+        let sender = Prober::new(&self.shared, probes);
+        self.shared.set_probing(Arc::new(sender));
+        self
     }
 }
 

@@ -140,7 +140,7 @@ where
         loop {
             // Listen first, then look: a change in between is not missed.
             let changed = self.changed.get_or_insert_with(|| {
-                Box::pin(Arc::clone(self.shared.on_change()).notified_owned())
+                Box::pin(Arc::clone(self.shared.changed()).notified_owned())
             });
             if changed.as_mut().poll(cx).is_ready() {
                 self.changed = None;
@@ -279,14 +279,26 @@ where
         asked.any(|asked| matches!(asked.state, AskedState::Pending(..)))
     }
 
+    /// One round over the backends, and the probes that its picks have asked for.
+    fn round(&mut self, may_take: bool, cx: &mut Context<'_>) -> Round<R::Service> {
+        let mut pick_cx = self.shared.pick_context();
+        let round = self.round_with(may_take, &mut pick_cx, cx);
+        self.shared.send_probes(&pick_cx);
+        round
+    }
+
     /// Asks all that were asked before and are still eligible, then whoever else the picker names.
     /// Newcomers take no room for which others wait.
-    fn round(&mut self, may_take: bool, cx: &mut Context<'_>) -> Round<R::Service> {
+    fn round_with(
+        &mut self,
+        may_take: bool,
+        pick_cx: &mut picker::Context,
+        cx: &mut Context<'_>,
+    ) -> Round<R::Service> {
         // Where all were full, nobody need be picked to find that out again.
         let was_full = std::mem::take(&mut self.full);
         let shared = Arc::clone(&self.shared);
         let view = shared.view();
-        let mut pick_cx = shared.context();
 
         // Who left, is out, or has another service by now need not be waited for.
         let bound = self.terms.bound;
@@ -315,7 +327,7 @@ where
                     };
                     pick_cx.set_trial(trial.map(Trial::into_epoch));
                     let entry = view.entry_of(&live);
-                    match begin(entry, &live, may_take, &mut pick_cx) {
+                    match begin(entry, &live, may_take, pick_cx) {
                         Some(completion) => return Round::Ready(service, completion),
                         None => self.full = true,
                     }
@@ -327,7 +339,7 @@ where
                     if let AskedState::Pending(_, Some(trial)) = before {
                         pick_cx.set_trial(Some(trial.into_epoch()));
                     }
-                    fail(entry, &asked.live, &mut pick_cx);
+                    fail(entry, &asked.live, pick_cx);
                 }
             }
         }
@@ -346,9 +358,9 @@ where
                     Some(member) => {
                         pick_cx.set_keyed();
                         let entry = view.entry_of(&member.live);
-                        match self.ask(entry, member, may_take, &mut pick_cx, cx) {
+                        match self.ask(entry, member, may_take, pick_cx, cx) {
                             Some(ready) => return ready,
-                            None => pick_cx = shared.context(),
+                            None => *pick_cx = shared.pick_context(),
                         }
                     }
                 }
@@ -359,12 +371,12 @@ where
         }
 
         let request = self.request.as_ref().expect("polled after it was ready");
-        let first = view.draw(request, &mut pick_cx);
+        let first = view.draw(request, pick_cx);
         let mut exhausted = None;
         let mut again = false;
         loop {
             for entry in view.entries_from(first) {
-                match self.round_on(entry, (was_full, may_take, again), &mut pick_cx, cx) {
+                match self.round_on(entry, (was_full, may_take, again), pick_cx, cx) {
                     Ok(round) => return round,
                     Err(cause) => exhausted = exhausted.or(cause),
                 }

@@ -2,8 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{
-    Adaptive, ExactLeastRequests, LeastRequests, LeastResponseTime, Ordered, Picker, Random,
-    RoundRobin, WeightedRandom, WeightedRoundRobin,
+    Adaptive, C3, ExactLeastRequests, LeastRequests, LeastResponseTime, Ordered, Picker, Prequal,
+    Random, RoundRobin, WeightedRandom, WeightedRoundRobin,
 };
 
 /// An enumeration of algorithms by their names.
@@ -84,6 +84,8 @@ named_algorithms! {
         LeastResponseTime = "least-response-time",
         Ordered = "ordered",
         Adaptive = "adaptive",
+        Prequal = "prequal",
+        C3 = "c3",
     }
 }
 
@@ -107,6 +109,8 @@ impl Algorithm {
             Self::LeastResponseTime => Arc::new(LeastResponseTime::new()),
             Self::Ordered => Arc::new(Ordered::new()),
             Self::Adaptive => Arc::new(Adaptive::new()),
+            Self::Prequal => Arc::new(Prequal::new()),
+            Self::C3 => Arc::new(C3::new()),
         }
     }
 }

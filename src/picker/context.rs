@@ -150,6 +150,9 @@ impl Context {
     /// Asks that a backend be asked for its load, once this pick is over. What it answers comes as
     /// an [`Event::Probed`](crate::backend::Event::Probed), if it does.
     ///
+    /// The picker is told of it even if it [needs](super::Needs) no observations. The backend may
+    /// have left by then.
+    ///
     /// Does nothing if nobody sends probes, and beyond [`MAX_PROBES`](Self::MAX_PROBES) of them.
     pub fn probe(&mut self, backend: Handle) {
         if let Some(probes) = &mut self.probes

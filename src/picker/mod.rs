@@ -46,6 +46,7 @@
 mod adaptive;
 mod algorithm;
 mod by_backend;
+mod c3;
 mod context;
 mod cycle;
 mod exact_least_requests;
@@ -54,6 +55,7 @@ mod least_requests;
 mod least_response_time;
 mod no_backend;
 mod ordered;
+mod prequal;
 mod random;
 mod round_robin;
 mod sample;
@@ -67,6 +69,7 @@ use std::sync::Arc;
 
 pub use self::adaptive::Adaptive;
 pub use self::algorithm::{Algorithm, UnknownAlgorithm};
+pub use self::c3::C3;
 pub use self::context::Context;
 pub use self::exact_least_requests::ExactLeastRequests;
 pub use self::least_requests::LeastRequests;
@@ -75,6 +78,7 @@ pub use self::no_backend::NoBackend;
 #[cfg(feature = "tower")]
 pub(crate) use self::no_backend::{NAMED, and_more};
 pub use self::ordered::Ordered;
+pub use self::prequal::Prequal;
 pub use self::random::Random;
 pub use self::round_robin::RoundRobin;
 pub use self::selector::Selector;

@@ -82,6 +82,39 @@ impl Sampler {
         }
     }
 
+    /// Draws so many different backends by weight (fewer, where there are not so many, or hardly any
+    /// but one is ever drawn), and calls `each` with them. No more than 32.
+    pub(super) fn draw_different(
+        &self,
+        count: usize,
+        set: &dyn BackendSet,
+        cx: &mut Context,
+        mut each: impl FnMut(usize, &mut Context),
+    ) {
+        let mut drawn = [usize::MAX; MAX_CHOICES];
+        let n = set.len();
+        let count = count.min(n).min(MAX_CHOICES);
+        for taken in 0..count {
+            let next = if self.is_equal() {
+                // Floyd's sample: of the first so many any, or else the last of them.
+                let last = n - count + taken;
+                let next = cx.random_below(last + 1);
+                if drawn[..taken].contains(&next) {
+                    last
+                } else {
+                    next
+                }
+            } else {
+                match self.draw_another(&drawn[..taken], set, cx) {
+                    Some(next) => next,
+                    None => return,
+                }
+            };
+            drawn[taken] = next;
+            each(next, cx);
+        }
+    }
+
     /// Draws so many different backends by weight (fewer, where hardly any but one is ever drawn);
     /// returns the best, where `better(a, b)` says that `a` is strictly better than `b`. Of equals
     /// the first drawn wins, so that without load the shares are those of the weights.

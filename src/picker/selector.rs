@@ -6,9 +6,7 @@ use arc_swap::ArcSwap;
 
 use super::view::View;
 use super::{Context, Needs, NoBackend, Picker};
-use crate::backend::{Completion, Value};
-#[cfg(feature = "sim")]
-use crate::backend::{Handle, Observation};
+use crate::backend::{Completion, Handle, Observation, Value};
 use crate::set::{Pool, Snapshot, Subscriber};
 
 /// Picks from a pool without tower: keeps a picker prepared for each change of the pool, and
@@ -95,6 +93,36 @@ where
     /// # Errors
     ///
     /// As for [`select`](Self::select).
+    ///
+    /// # Examples
+    ///
+    /// Sending the probes that [`Prequal`](super::Prequal) wants to be sent; here they are answered
+    /// at once, in earnest by a task or thread of their own:
+    ///
+    /// ```
+    /// use evenkeel::backend::{Event, Observation, Outcome};
+    /// use evenkeel::load::LoadReport;
+    /// use evenkeel::picker::{Context, Prequal, Selector};
+    /// use evenkeel::{Backend, Pool};
+    /// use std::time::Instant;
+    ///
+    /// let pool = Pool::from([Backend::new("a", 8001), Backend::new("b", 8002)]);
+    /// let selector = Selector::new(pool, Prequal::new());
+    /// let ask = |port: u16| LoadReport::new().with_in_flight(u32::from(port % 2));
+    ///
+    /// for job in ["first", "second"] {
+    ///     let mut cx = Context::new().with_probes();
+    ///     let (port, completion) = selector.select_with(&job, &mut cx)?;
+    ///     for backend in cx.probes() {
+    ///         let Some(port) = selector.value(backend) else { continue };
+    ///         let answer = Event::Probed(ask(port));
+    ///         selector.observe(backend, &Observation::new(Instant::now(), answer));
+    ///     }
+    ///     println!("{job} job goes to port {port}");
+    ///     completion.finish(Outcome::Success);
+    /// }
+    /// # Ok::<(), evenkeel::picker::NoBackend>(())
+    /// ```
     pub fn select_with(
         &self,
         request: &Req,
@@ -110,10 +138,19 @@ where
         Ok((member.value.clone(), completion))
     }
 
-    /// Tells the picker what a backend has answered to a probe.
-    #[cfg(feature = "sim")]
-    pub(crate) fn tell(&self, backend: Handle, observation: &Observation) {
+    /// Tells the picker what was learnt of a backend, such as its answer to a probe. Does nothing
+    /// if that is no member any more.
+    ///
+    /// What becomes of requests that were [selected](Self::select) it is told without this.
+    pub fn observe(&self, backend: Handle, observation: &Observation) {
         self.core.view().tell(backend, observation);
+    }
+
+    /// Returns the value of a member, eligible or not.
+    pub fn value(&self, backend: Handle) -> Option<T> {
+        let view = self.core.view();
+        let member = view.snapshot.member_of(backend)?;
+        Some(member.value.clone())
     }
 
     /// Replaces the picker for all clones. When this returns, the new one is in use.

@@ -153,6 +153,15 @@ impl<T, Req: ?Sized> View<T, Req> {
             .map(|at| self.entry(at))
     }
 
+    /// Tells the pickers what was learnt of a member, whatever they [need](Needs): they have asked
+    /// for it. Says nothing of one that has left.
+    pub(crate) fn tell(&self, backend: Handle, observation: &Observation) {
+        if let Some(member) = self.snapshot.member_of(backend) {
+            let entry = self.entry_of(&member.live);
+            (*entry.picker).observe(backend, observation);
+        }
+    }
+
     /// A backend that was picked from an earlier list, if it is still to be had.
     #[cfg(feature = "tower")]
     pub(crate) fn find(&self, live: &Live) -> Option<&Member<T>> {
@@ -161,22 +170,10 @@ impl<T, Req: ?Sized> View<T, Req> {
     }
 
     /// The list that a backend is on, or any.
-    #[cfg(feature = "tower")]
     pub(crate) fn entry_of(&self, live: &Live) -> &Entry<T, Req> {
         let mut others = self.others.iter();
         let found = others.find(|entry| entry.rank_of(live.handle()).is_some());
         found.unwrap_or(&self.first)
-    }
-
-    /// Tells the picker of what was learnt of a backend outside of its requests: the one whose list
-    /// it is on.
-    #[cfg(feature = "sim")]
-    pub(crate) fn tell(&self, backend: Handle, observation: &Observation) {
-        let mut entries = self.entries_from(0);
-        let entry = entries.find(|entry| entry.rank_of(backend).is_some());
-        if let Some(observer) = entry.and_then(|entry| entry.observer.as_deref()) {
-            observer.observe(backend, observation);
-        }
     }
 
     fn entry(&self, at: usize) -> &Entry<T, Req> {
@@ -416,7 +413,6 @@ impl<T, Req: ?Sized> Entry<T, Req> {
     }
 
     /// The rank of a backend that was picked from an earlier list, if it is still to be had.
-    #[cfg(any(feature = "tower", feature = "sim"))]
     pub(crate) fn rank_of(&self, handle: Handle) -> Option<usize> {
         let rank = self.list.rank_of(handle.slot())?;
         (self.list.handle(rank) == handle).then_some(rank)

@@ -142,7 +142,6 @@ impl<T> Snapshot<T> {
     }
 
     /// The member with a handle.
-    #[cfg(feature = "tower")]
     pub(crate) fn member_of(&self, handle: Handle) -> Option<&Member<T>> {
         let member = self.members.get(handle.slot())?;
         (member.live.handle() == handle).then_some(member)

@@ -99,7 +99,7 @@ impl Clients {
     pub(super) fn probed(&self, client: u32, backend: Handle, report: LoadReport, now: u64) {
         let observation = Observation::new(self.instant(now), Event::Probed(report));
         let selector = &self.all[client as usize].selector;
-        selector.tell(backend, &observation);
+        selector.observe(backend, &observation);
     }
 
     pub(super) fn join(&mut self, servers: &[usize]) {
