@@ -27,6 +27,7 @@ macro_rules! short_ways_in {
             least_response_time LeastResponseTime,
             ordered Ordered,
             adaptive Adaptive,
+            reported_weighted_round_robin ReportedWeightedRoundRobin,
         }
     };
     ($pool:ty: $($name:ident $picker:ident,)+) => {$(

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::{
     Adaptive, ExactLeastRequests, LeastRequests, LeastResponseTime, Ordered, Picker, Random,
-    RoundRobin, WeightedRandom, WeightedRoundRobin,
+    ReportedWeightedRoundRobin, RoundRobin, WeightedRandom, WeightedRoundRobin,
 };
 
 /// An enumeration of algorithms by their names.
@@ -84,6 +84,7 @@ named_algorithms! {
         LeastResponseTime = "least-response-time",
         Ordered = "ordered",
         Adaptive = "adaptive",
+        ReportedWeightedRoundRobin = "reported-weighted-round-robin",
     }
 }
 
@@ -107,6 +108,7 @@ impl Algorithm {
             Self::LeastResponseTime => Arc::new(LeastResponseTime::new()),
             Self::Ordered => Arc::new(Ordered::new()),
             Self::Adaptive => Arc::new(Adaptive::new()),
+            Self::ReportedWeightedRoundRobin => Arc::new(ReportedWeightedRoundRobin::new()),
         }
     }
 }
