@@ -40,6 +40,7 @@
 //!
 //! * `http` (default): [`http`], and all of `tower`.
 //! * `sticky`: [`http::sticky`].
+//! * `load-reports`: [`http::load_reports`].
 //! * `tracing`: `observe`, and all of `tower`.
 //! * `tower`: [`balance`], [`connect`], [`deadline`], [`discover`], [`limit`], [`retry`], probes in
 //!   [`health`].
