@@ -16,7 +16,9 @@ use std::sync::Arc;
 
 use evenkeel::backend::State;
 use evenkeel::picker::hash::{HashAlgorithm, Keyed, WholeRequest};
-use evenkeel::picker::{Algorithm, Context, RoundRobin, Update, WeightedRoundRobin};
+use evenkeel::picker::{
+    Algorithm, Context, ReportedWeightedRoundRobin, RoundRobin, Update, WeightedRoundRobin,
+};
 use evenkeel::set::Masked;
 use evenkeel::{Backend, BackendSet, Picker, Pool};
 use lexopt::{Arg, Parser};
@@ -134,6 +136,9 @@ fn new_picker(name: &str) -> Result<Arc<dyn Picker<str>>, Stop> {
         // Not at a random place, so that runs can be compared.
         Ok(Algorithm::RoundRobin) => Ok(Arc::new(RoundRobin::starting_at(0))),
         Ok(Algorithm::WeightedRoundRobin) => Ok(Arc::new(WeightedRoundRobin::starting_at(0))),
+        Ok(Algorithm::ReportedWeightedRoundRobin) => {
+            Ok(Arc::new(ReportedWeightedRoundRobin::starting_at(0)))
+        }
         Ok(algorithm) => Ok(algorithm.picker()),
         Err(_) => {
             let names: Vec<_> = names().collect();

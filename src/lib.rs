@@ -41,6 +41,7 @@
 //!
 //! * `http` (default): [`http`], and all of `tower`.
 //! * `sticky`: [`http::sticky`].
+//! * `load-reports`: [`http::load_reports`].
 //! * `tracing`: `observe`, and all of `tower`.
 //! * `sim`: `sim`, without anything else.
 //! * `tower`: [`balance`], [`connect`], [`deadline`], [`discover`], [`limit`], [`retry`], probes in

@@ -31,6 +31,7 @@ macro_rules! short_ways_in {
             adaptive Adaptive,
             prequal Prequal,
             c3 C3,
+            reported_weighted_round_robin ReportedWeightedRoundRobin,
         }
     };
     ($pool:ty: $($name:ident $picker:ident,)+) => {$(

@@ -13,6 +13,7 @@ use pin_project_lite::pin_project;
 use super::classify::{Classify, HttpOutcomes, Verdict};
 use crate::backend::{Completion, Failure, Outcome};
 use crate::balance::{Attempted, Balance, Head, Track};
+use crate::load::LoadReport;
 
 /// In flight until the response body has ended, was dropped, or broke off.
 ///
@@ -65,7 +66,11 @@ use crate::balance::{Attempted, Balance, Head, Track};
 pub struct OnBodyEnd<C = HttpOutcomes> {
     classify: C,
     latency_to_end: bool,
+    read_load: Option<ReadLoad>,
 }
+
+/// Finds what a response says of its backend's load.
+type ReadLoad = fn(&mut HeaderMap) -> Option<LoadReport>;
 
 impl OnBodyEnd {
     /// The defaults.
@@ -80,12 +85,41 @@ impl<C> OnBodyEnd<C> {
         OnBodyEnd {
             classify,
             latency_to_end: self.latency_to_end,
+            read_load: self.read_load,
         }
     }
 
     /// Measures latency to the end of the body instead of to the response head.
     pub fn latency_to_end(mut self) -> Self {
         self.latency_to_end = true;
+        self
+    }
+
+    /// Believes what `read` finds in a response's headers of the load of its backend, and tells the
+    /// picker, before the head. Default: nothing is believed, and no header looked at.
+    ///
+    /// Nobody checks whether it is true: a backend that says that it is idle gets more requests. Let
+    /// it be only where all backends are yours. With the feature `load-reports` there are
+    /// `load_reports::read` and `load_reports::take` to give here; a header of your own takes a
+    /// function.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel::http::OnBodyEnd;
+    /// use evenkeel::load::LoadReport;
+    /// use http::HeaderMap;
+    ///
+    /// fn queue_length(headers: &mut HeaderMap) -> Option<LoadReport> {
+    ///     let length = headers.get("x-queue-length")?.to_str().ok()?.parse().ok()?;
+    ///     Some(LoadReport::new().with_in_flight(length))
+    /// }
+    ///
+    /// let track = OnBodyEnd::new().believe_load_reports(queue_length);
+    /// # let _ = track;
+    /// ```
+    pub fn believe_load_reports(mut self, read: fn(&mut HeaderMap) -> Option<LoadReport>) -> Self {
+        self.read_load = Some(read);
         self
     }
 }
@@ -98,7 +132,10 @@ where
     type Response = Response<TrackedBody<B, C>>;
 
     fn track(&self, response: Response<B>, mut completion: Completion) -> Self::Response {
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
+        if let Some(report) = self.read_load.and_then(|read| read(&mut parts.headers)) {
+            completion.report(report);
+        }
         let head = Response::from_parts(parts, ());
         let mut classify = self.classify.clone();
         let verdict = classify.head(&head);

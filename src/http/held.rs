@@ -40,10 +40,7 @@ impl<B: Body> Hold<Response<B>> for UntilBodyEnd {
     type Response = Response<HeldBody<B>>;
 
     fn hold(&self, response: Response<B>, permit: Permit) -> Self::Response {
-        response.map(|body| {
-            let permit = (!body.is_end_stream()).then_some(permit);
-            HeldBody { body, permit }
-        })
+        response.map(|body| HeldBody::new(body, permit))
     }
 }
 
@@ -55,25 +52,38 @@ impl<H> LimitLayer<H> {
 }
 
 pin_project! {
-    /// A response body that holds a permit until it ends.
+    /// A response body that holds something until it ends: the permit of a limit, or whatever else
+    /// counts its request.
     ///
     /// Size hint and end of stream are those of the body inside.
     #[derive(Debug)]
-    pub struct HeldBody<B> {
+    pub struct HeldBody<B, P = Permit> {
         #[pin]
         body: B,
-        permit: Option<Permit>,
+        permit: Option<P>,
     }
 }
 
-impl<B> HeldBody<B> {
+impl<B: Body, P> HeldBody<B, P> {
+    pub(super) fn new(body: B, permit: P) -> Self {
+        let permit = (!body.is_end_stream()).then_some(permit);
+        Self { body, permit }
+    }
+
+    #[cfg(feature = "load-reports")]
+    pub(super) fn holding_nothing(body: B) -> Self {
+        Self { body, permit: None }
+    }
+}
+
+impl<B, P> HeldBody<B, P> {
     /// Returns the body inside.
     pub fn get_ref(&self) -> &B {
         &self.body
     }
 }
 
-impl<B: Body> Body for HeldBody<B> {
+impl<B: Body, P> Body for HeldBody<B, P> {
     type Data = B::Data;
     type Error = B::Error;
 

@@ -2,12 +2,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
+use http::{HeaderMap, Request};
 use tower_layer::Layer;
 
 use super::via::HostFrom;
 use super::{Address, Classify, HttpOutcomes, OnBodyEnd, Via};
 use crate::balance::{Balance, Shared, Waits, share, short_ways_in};
+use crate::load::LoadReport;
 use crate::picker::Picker;
 use crate::set::Pool;
 
@@ -95,6 +96,13 @@ impl<B, C> BalanceLayer<B, C> {
             waits: self.waits,
             track: self.track.classify(classify),
         }
+    }
+
+    /// Believes what a response says of its backend's load, and tells the picker; see
+    /// [`OnBodyEnd::believe_load_reports`]. Default: nothing is believed.
+    pub fn believe_load_reports(mut self, read: fn(&mut HeaderMap) -> Option<LoadReport>) -> Self {
+        self.track = self.track.believe_load_reports(read);
+        self
     }
 
     /// Sets the `Host` header of each request to the address it goes to. Default: it is kept.

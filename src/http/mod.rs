@@ -50,6 +50,9 @@ mod deadline;
 mod held;
 pub mod key;
 mod layer;
+#[cfg(feature = "load-reports")]
+pub mod load_reports;
+mod path;
 mod recommended;
 mod replay;
 mod responses;
@@ -67,6 +70,7 @@ pub use self::classify::{
 pub use self::deadline::HttpDeadline;
 pub use self::held::{HeldBody, UntilBodyEnd};
 pub use self::layer::BalanceLayer;
+pub(crate) use self::path::parse_path;
 pub use self::recommended::{Recommended, recommended, recommended_with};
 pub use self::replay::{CannotReplay, Replay, ReplayBody, ReplayLayer, RequestBodyError};
 pub use self::responses::{

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::{
     Adaptive, C3, ExactLeastRequests, LeastRequests, LeastResponseTime, Ordered, Picker, Prequal,
-    Random, RoundRobin, WeightedRandom, WeightedRoundRobin,
+    Random, ReportedWeightedRoundRobin, RoundRobin, WeightedRandom, WeightedRoundRobin,
 };
 
 /// An enumeration of algorithms by their names.
@@ -86,6 +86,7 @@ named_algorithms! {
         Adaptive = "adaptive",
         Prequal = "prequal",
         C3 = "c3",
+        ReportedWeightedRoundRobin = "reported-weighted-round-robin",
     }
 }
 
@@ -111,6 +112,7 @@ impl Algorithm {
             Self::Adaptive => Arc::new(Adaptive::new()),
             Self::Prequal => Arc::new(Prequal::new()),
             Self::C3 => Arc::new(C3::new()),
+            Self::ReportedWeightedRoundRobin => Arc::new(ReportedWeightedRoundRobin::new()),
         }
     }
 }

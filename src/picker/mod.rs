@@ -9,6 +9,7 @@
 //! | backends differ in speed, slow down at times, or can fail | [`LeastResponseTime`] |
 //! | requests cost much the same and backends are alike | [`RoundRobin`] |
 //! | backends are of different sizes | [`WeightedRoundRobin`], or any of the above with weights |
+//! | backends report how busy they are | [`ReportedWeightedRoundRobin`] |
 //! | no shared state at all, statistics are enough | [`Random`], [`WeightedRandom`] |
 //! | use the first until it is full, keep the others in reserve | [`Ordered`] |
 //! | the same key should go to the same backend: caches, sessions, shards | [`hash::Keyed`] |
@@ -57,6 +58,7 @@ mod no_backend;
 mod ordered;
 mod prequal;
 mod random;
+mod reported_weighted_round_robin;
 mod round_robin;
 mod sample;
 mod selector;
@@ -80,6 +82,7 @@ pub(crate) use self::no_backend::{NAMED, and_more};
 pub use self::ordered::Ordered;
 pub use self::prequal::Prequal;
 pub use self::random::Random;
+pub use self::reported_weighted_round_robin::ReportedWeightedRoundRobin;
 pub use self::round_robin::RoundRobin;
 pub use self::selector::Selector;
 #[cfg(feature = "tower")]

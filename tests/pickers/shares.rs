@@ -19,10 +19,12 @@ fn chance(expected: f64) -> f64 {
 fn ideal_shares(algorithm: Algorithm, weights: &[u32]) -> Vec<f64> {
     let first = weights.iter().position(|&weight| weight > 0);
     let parts: Vec<f64> = match algorithm {
-        Algorithm::RoundRobin | Algorithm::Random => weights
-            .iter()
-            .map(|&weight| f64::from(weight.min(1)))
-            .collect(),
+        Algorithm::RoundRobin | Algorithm::Random | Algorithm::ReportedWeightedRoundRobin => {
+            weights
+                .iter()
+                .map(|&weight| f64::from(weight.min(1)))
+                .collect()
+        }
         Algorithm::WeightedRoundRobin
         | Algorithm::WeightedRandom
         | Algorithm::LeastRequests

@@ -47,7 +47,7 @@ fn the_oldest_is_called_first_or_the_newest_as_it_was_set() {
         assert_eq!(take(&woken), expected);
         places.into_iter().for_each(Place::leave);
         assert!(line.is_empty());
-        assert_eq!(take(&woken), []);
+        assert!(take(&woken).is_empty());
     }
 }
 
@@ -86,7 +86,7 @@ fn as_many_are_called_as_there_is_room_for() {
     assert_eq!(take(&woken), [1]);
     first.leave();
     line.call(|| 1);
-    assert_eq!(take(&woken), []);
+    assert!(take(&woken).is_empty());
     second.leave();
     line.call(|| 1);
     assert_eq!(take(&woken), [2]);
@@ -119,7 +119,7 @@ fn who_waits_again_keeps_the_place() {
     assert_eq!(take(&woken), [0, 1, 2]);
     places[1].wait_again();
     places[0].wait_again();
-    assert_eq!(take(&woken), []);
+    assert!(take(&woken).is_empty());
     let order = [0, 1, 3].map(|expected| {
         line.call_next();
         called(&mut places[expected])
@@ -141,7 +141,7 @@ fn room_of_no_use_goes_to_those_behind_and_never_back() {
     assert!(places.iter_mut().all(|place| !called(place)));
     // Nothing to pass on.
     places[0].pass_on();
-    assert_eq!(take(&woken), []);
+    assert!(take(&woken).is_empty());
     // Those who have been called already are stepped over.
     places.iter_mut().take(2).for_each(|_| line.call_next());
     places[0].pass_on();
@@ -154,7 +154,7 @@ fn a_called_one_that_goes_away_hands_the_call_on() {
     let (line, woken) = line(false);
     let [first, second, third] = [0, 1, 2].map(|name| join(&line, name, &woken));
     drop(second);
-    assert_eq!(take(&woken), []);
+    assert!(take(&woken).is_empty());
     line.call_next();
     drop(first);
     assert_eq!(take(&woken), [0, 2]);

@@ -16,7 +16,7 @@ use tower_service::Service;
 use self::status::Statuses;
 use super::{Answer, Probe, Target};
 use crate::InvalidSetting;
-use crate::http::{Address, says_degraded};
+use crate::http::{Address, parse_path, says_degraded};
 
 const DEFAULT_BODY_LIMIT: usize = 64 * 1024;
 
@@ -119,16 +119,8 @@ impl<C, B> HttpProbe<C, B> {
     ///
     /// When it does not begin with a slash, has a fragment, or a character that no path has.
     pub fn path(self, path: &str) -> Result<Self, InvalidSetting> {
-        // A fragment is never sent, and is dropped without a word when it is parsed.
-        let valid = path.starts_with('/') && path.is_ascii() && !path.contains('#');
-        match path.parse() {
-            Ok(path) if valid => Ok(Self { path, ..self }),
-            _ => {
-                let given = format_args!("{path:?}");
-                let expected = "a path, such as /healthz";
-                Err(InvalidSetting::new("path", given, expected))
-            }
-        }
+        let path = parse_path(path)?;
+        Ok(Self { path, ..self })
     }
 
     /// Sets the method. Default `GET`.
