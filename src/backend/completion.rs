@@ -197,15 +197,6 @@ impl Completion {
         }
     }
 
-    /// Notes that a response head has arrived that is also the end of it.
-    pub(crate) fn answer_at(mut self, outcome: Outcome, at: Instant) {
-        if self.notes.take(Notes::WAITING) {
-            let observer = self.observer.as_deref();
-            note_head_at(&self.live, self.since, outcome, observer, at);
-        }
-        self.finish_at(outcome, at);
-    }
-
     pub(crate) fn finish_at(mut self, outcome: Outcome, at: Instant) {
         self.notes.settle(outcome);
         let waiting = self.notes.any(Notes::WAITING);

@@ -1,11 +1,10 @@
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::Scenario;
+use super::clock::instant;
 use crate::backend::{Completion, Event, Handle, Observation};
 use crate::load::LoadReport;
 use crate::picker::{Context, Picker, Selector};
-use crate::time::epoch;
 use crate::{Backend, Pool};
 
 /// All clients, each with a pool and a picker of its own.
@@ -14,7 +13,6 @@ pub(super) struct Clients {
     ids: Vec<Arc<str>>,
     weights: Vec<u32>,
     probes: bool,
-    start: Instant,
     random: fastrand::Rng,
 }
 
@@ -36,8 +34,6 @@ impl Clients {
     where
         P: Picker<()> + 'static,
     {
-        /// So that ages and the like never come to before the epoch.
-        const OFFSET: Duration = Duration::from_secs(3600);
         let ids: Vec<Arc<str>> = (0..scenario.servers)
             .map(|server| format!("server-{server}").into())
             .collect();
@@ -46,7 +42,6 @@ impl Clients {
             ids,
             weights: scenario.weights.clone(),
             probes: scenario.probes.is_some(),
-            start: epoch() + OFFSET,
             random: fastrand::Rng::new(),
         };
         let there: Vec<usize> = (0..scenario.servers)
@@ -71,9 +66,7 @@ impl Clients {
 
     /// Picks for a request of one of them, if there is anyone to pick.
     pub(super) fn pick(&mut self, client: u32, now: u64) -> Option<Picked> {
-        let context = Context::new()
-            .at(self.instant(now))
-            .seed(self.random.u64(..));
+        let context = Context::new().at(instant(now)).seed(self.random.u64(..));
         let mut context = if self.probes {
             context.with_probes()
         } else {
@@ -97,7 +90,7 @@ impl Clients {
 
     /// Tells a client what a server has answered to its probe.
     pub(super) fn probed(&self, client: u32, backend: Handle, report: LoadReport, now: u64) {
-        let observation = Observation::new(self.instant(now), Event::Probed(report));
+        let observation = Observation::new(instant(now), Event::Probed(report));
         let selector = &self.all[client as usize].selector;
         selector.observe(backend, &observation);
     }
@@ -123,10 +116,6 @@ impl Clients {
                 }
             });
         }
-    }
-
-    pub(super) fn instant(&self, now: u64) -> Instant {
-        self.start + Duration::from_nanos(now)
     }
 
     fn backend(&self, server: usize) -> Backend<u32> {

@@ -1,5 +1,5 @@
 use crate::backend::{Completion, Outcome};
-use crate::load::LoadReport;
+use crate::load::{Guard, LoadReport};
 
 /// One request on its way.
 #[derive(Debug)]
@@ -7,13 +7,14 @@ pub(super) struct Job {
     pub(super) number: u64,
     pub(super) server: u32,
     pub(super) work: f64,
-    /// When it arrived at its client, and when at its server.
+    /// When it arrived at its client.
     pub(super) arrived: u64,
-    pub(super) begun: u64,
     /// Its client waits for the response.
     pub(super) open: bool,
     pub(super) outcome: Outcome,
     pub(super) completion: Option<Completion>,
+    /// What its server counts it by.
+    pub(super) guard: Option<Guard>,
     pub(super) report: Option<LoadReport>,
 }
 

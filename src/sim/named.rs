@@ -28,7 +28,7 @@ impl Scenario {
     /// | --- | --- |
     /// | `w1` | alike servers, one request at a time, exponential service times of mean 100 ms |
     /// | `w2` | the same, where every second server is twice as fast as the others: 2/3 and 4/3 |
-    /// | `w6` | the testbed of Prequal: 100 clients, servers of 4 slots that share themselves, normal service times cut at 0 of mean 80 ms, capacities that are redrawn every 2 s, a timeout of 5 s, load 0.7 |
+    /// | `w6` | the testbed of Prequal: 100 clients, servers of 4 slots that share themselves, normal service times cut at 0 of mean 80 ms, capacities that are redrawn every 25 s, a timeout of 5 s, load 0.7 |
     /// | `w7` | 100 clients, a network of 5 ms each way, otherwise as `w1` |
     /// | `step` | 10 clients; half-way, one server becomes ten times slower |
     /// | `failing` | 10 clients; in the middle third, five servers fail half of their requests at once |
@@ -72,7 +72,7 @@ impl Scenario {
                 .service(ServiceTime::normal(ms(80), 1.0))
                 .discipline(Discipline::ProcessorSharing { slots: 4 })
                 .capacities(
-                    Capacities::redrawn(ms(2000))
+                    Capacities::redrawn(ms(25_000))
                         .range(0.15, 0.40..=0.75)
                         .range(0.85, 1.0..=2.2),
                 )

@@ -1,7 +1,8 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::time::Instant;
 
-use super::meter::Meter;
+use crate::load::LoadMeter;
 
 /// How a server shares itself among its requests.
 ///
@@ -56,7 +57,7 @@ pub(super) struct Server {
     pub(super) hangs: bool,
     /// The share of requests that it fails.
     pub(super) fails: f64,
-    pub(super) meter: Meter,
+    pub(super) meter: LoadMeter,
     working: BinaryHeap<Reverse<Task>>,
     waiting: VecDeque<Task>,
     /// The work that each has had, in nanoseconds at speed 1, and when that was so.
@@ -75,7 +76,7 @@ struct Task {
 }
 
 impl Server {
-    pub(super) fn new(discipline: Discipline, speed: f64) -> Self {
+    pub(super) fn new(discipline: Discipline, speed: f64, start: Instant) -> Self {
         Self {
             discipline,
             speed,
@@ -83,7 +84,7 @@ impl Server {
             disturbed: 1.0,
             hangs: false,
             fails: 0.0,
-            meter: Meter::default(),
+            meter: LoadMeter::new_at(start),
             working: BinaryHeap::new(),
             waiting: VecDeque::new(),
             had: 0.0,

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use super::agenda::{Agenda, Due, Lane};
 use super::arrivals::Stream;
 use super::clients::Clients;
+use super::clock::instant;
 use super::jobs::Jobs;
 use super::server::Server;
 use super::service_time::Sampler;
@@ -97,7 +98,7 @@ impl<'a> Run<'a> {
             arrived: 0,
             jobs: Jobs::default(),
             servers: servers
-                .map(|&speed| Server::new(scenario.discipline, speed))
+                .map(|&speed| Server::new(scenario.discipline, speed, instant(0)))
                 .collect(),
             there: scenario.at_start(),
             clients,

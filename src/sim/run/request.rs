@@ -1,6 +1,7 @@
 use super::{PROBE, Probe, Run};
 use crate::backend::{Failure, Outcome};
 use crate::load::LoadReport;
+use crate::sim::clock::instant;
 use crate::sim::jobs::Job;
 
 /// The way of a request, and that of a probe.
@@ -18,10 +19,10 @@ impl Run<'_> {
             server: 0,
             work,
             arrived: self.now,
-            begun: 0,
             open: true,
             outcome: Outcome::Success,
             completion: None,
+            guard: None,
             report: None,
         };
         let Some(clients) = &mut self.clients else {
@@ -64,14 +65,13 @@ impl Run<'_> {
     /// A request has come to its server.
     pub(super) fn begin(&mut self, job: u32) {
         let now = self.now;
-        let Some((number, work)) = self.jobs.get_mut(job).map(|job| {
-            job.begun = now;
-            (job.server, job.work)
-        }) else {
+        let at = instant(self.now);
+        let Some(found) = self.jobs.get_mut(job) else {
             return;
         };
+        let (number, work) = (found.server, found.work);
         let server = &mut self.servers[number as usize];
-        server.meter.start();
+        found.guard = Some(server.meter.start_at(at));
         if server.fails > 0.0 && self.faults.f64() < server.fails {
             self.respond(job, Outcome::Failure(Failure::Response));
             return;
@@ -82,15 +82,20 @@ impl Run<'_> {
 
     /// A server answers.
     pub(super) fn respond(&mut self, job: u32, outcome: Outcome) {
-        let now = self.now;
+        let (now, at) = (self.now, instant(self.now));
         let Some(found) = self.jobs.get_mut(job) else {
             return;
         };
-        let meter = &mut self.servers[found.server as usize].meter;
-        let took = (outcome == Outcome::Success).then_some(now - found.begun);
-        let report = meter.finish(took);
+        if let Some(mut guard) = found.guard.take() {
+            match outcome {
+                Outcome::Success => guard.answered_at(at),
+                _ => guard.failed_at(at),
+            }
+            // Its own request is a part of it.
+            let meter = &self.servers[found.server as usize].meter;
+            found.report = self.scenario.reports.then(|| meter.report_at(at));
+        }
         found.outcome = outcome;
-        found.report = self.scenario.reports.then_some(report);
         if self.responses.delay() == 0 {
             self.receive(job);
         } else {
@@ -106,12 +111,12 @@ impl Run<'_> {
         if !job.open {
             return;
         }
-        if let (Some(mut completion), Some(clients)) = (job.completion.take(), &self.clients) {
-            let at = clients.instant(self.now);
+        if let Some(mut completion) = job.completion.take() {
+            let at = instant(self.now);
             if let Some(report) = job.report {
                 completion.report_at(report, at);
             }
-            completion.answer_at(job.outcome, at);
+            completion.finish_at(job.outcome, at);
         }
         let latency = self.now - job.arrived;
         self.tally.ended(job.number, latency, job.outcome);
@@ -127,8 +132,8 @@ impl Run<'_> {
         };
         job.open = false;
         let outcome = Outcome::Failure(Failure::Timeout);
-        if let (Some(completion), Some(clients)) = (job.completion.take(), &self.clients) {
-            completion.finish_at(outcome, clients.instant(self.now));
+        if let Some(completion) = job.completion.take() {
+            completion.finish_at(outcome, instant(self.now));
         }
         self.tally.ended(number, self.now - job.arrived, outcome);
     }
@@ -141,11 +146,12 @@ impl Run<'_> {
         let Some(number) = clients.server(probe.client, probe.backend) else {
             return;
         };
+        let at = instant(self.now);
         let server = &mut self.servers[number as usize];
         if server.hangs {
             return;
         }
-        let report = server.meter.report();
+        let report = server.meter.report_at(at);
         let cost = self.scenario.probes.filter(|cost| !cost.is_zero());
         if let Some(cost) = cost {
             server.add(self.now, PROBE, cost.as_nanos() as f64);
