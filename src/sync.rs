@@ -9,3 +9,11 @@ pub(crate) use loom::sync::{Mutex, MutexGuard};
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(not(evenkeel_loom))]
 pub(crate) use std::sync::{Mutex, MutexGuard};
+
+/// Stands between two accesses with `SeqCst`, which need nothing else to be in one order. Loom takes
+/// them for `AcqRel`, and knows that order of fences only.
+#[inline]
+pub(crate) fn ordered() {
+    #[cfg(evenkeel_loom)]
+    fence(Ordering::SeqCst);
+}

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use super::drained::Waiters;
 use super::gate::{Gate, Guard};
 use super::latency::{Average, Waiting};
-use super::level::Place;
+use super::level::{Home, Pieces, Place};
 use super::notes::Notes;
 use super::record::{Record, Wants};
 use super::room::{Lines, MaxInFlight, Room};
 use super::{Alarms, Handle, LatencySettings, Outcome, Total};
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::time::since_epoch;
 
 /// What is shared by everyone who holds on to one backend: snapshots, requests, bodies.
@@ -22,23 +22,24 @@ use crate::time::since_epoch;
 #[repr(C)]
 pub(crate) struct Live {
     /// The count of requests in flight, and whether each change of it is to be indexed or counted
-    /// in a total, and its end to be told; whether outcomes are to be recorded, and latencies.
+    /// in a total, and its end to be told; whether outcomes are to be recorded, and latencies. The
+    /// upper half is the place at which it is indexed.
     ///
-    /// The count is a hint to pickers; nothing is published through it. The flags publish `place`,
+    /// The count is a hint to pickers; nothing is published through it. The flags publish `home`,
     /// `total`, `waiters` and `record`: hence `Release` where they are set and `Acquire` where they
     /// are found.
-    in_flight: AtomicU32,
+    in_flight: AtomicU64,
     /// How many requests it takes at once; [`UNLIMITED`] is no limit. `Relaxed`: who reads an old
     /// one has come before the change.
     limit: AtomicU32,
     handle: Handle,
     average: Average,
     waiting: Waiting,
+    home: OnceLock<Home>,
     /// Boxed, so that backends stay close together.
     aside: OnceLock<Box<Aside>>,
     id: Arc<str>,
     latency: LatencySettings,
-    place: OnceLock<Place>,
     total: OnceLock<Total>,
 }
 
@@ -54,30 +55,31 @@ struct Aside {
 
 const UNLIMITED: u32 = u32::MAX;
 
-const INDEXED: u32 = 1 << 31;
-const COUNTED: u32 = 1 << 30;
+const INDEXED: u64 = 1 << 31;
+const COUNTED: u64 = 1 << 30;
 /// Somebody waits, or has waited, for the last request to end.
-const AWAITED: u32 = 1 << 29;
-const RECORDED: u32 = 1 << 28;
+const AWAITED: u64 = 1 << 29;
+const RECORDED: u64 = 1 << 28;
 /// And their latencies, of some of them.
-const MEASURED: u32 = 1 << 27;
+const MEASURED: u64 = 1 << 27;
 /// What makes a step of the count more than that.
-const STEPS: u32 = INDEXED | COUNTED | AWAITED;
-const FLAGS: u32 = STEPS | RECORDED | MEASURED;
-const _: () = assert!((RECORDED / MEASURED) as u64 * Notes::MEASURED == Notes::RECORDED);
+const STEPS: u64 = INDEXED | COUNTED | AWAITED;
+const FLAGS: u64 = STEPS | RECORDED | MEASURED;
+const PLACE_BITS: u32 = 32;
+const _: () = assert!((RECORDED / MEASURED) * Notes::MEASURED == Notes::RECORDED);
 
 impl Live {
     pub(crate) fn new(id: Arc<str>, handle: Handle, latency: LatencySettings) -> Self {
         Self {
-            in_flight: AtomicU32::new(0),
+            in_flight: AtomicU64::new(0),
             limit: AtomicU32::new(UNLIMITED),
             handle,
             average: Average::new(),
             waiting: Waiting::new(),
+            home: OnceLock::new(),
             aside: OnceLock::new(),
             id,
             latency,
-            place: OnceLock::new(),
             total: OnceLock::new(),
         }
     }
@@ -123,7 +125,7 @@ impl Live {
 
     #[inline]
     pub(crate) fn in_flight(&self) -> usize {
-        (self.in_flight.load(Ordering::Relaxed) & !FLAGS) as usize
+        count(self.in_flight.load(Ordering::Relaxed)) as usize
     }
 
     /// How many requests it takes at once, if there is a limit.
@@ -155,12 +157,27 @@ impl Live {
         self.room().is_some_and(Room::is_adaptive)
     }
 
-    /// From now on each change of the count is indexed at `place`.
-    pub(crate) fn index(&self, place: Place) {
-        let place = self.place.get_or_init(|| place);
-        let before = self.in_flight.fetch_or(INDEXED, Ordering::Release);
-        if before & INDEXED == 0 {
-            place.toggle(before & !FLAGS);
+    /// From now on each change of the count is indexed at `place`, and no longer where it was. One
+    /// caller at a time.
+    pub(crate) fn index(&self, pieces: &Arc<Pieces>, place: Option<Place>) {
+        if self.home.get().is_none()
+            && let Some(home) = place.and_then(|place| Home::new(pieces, place))
+        {
+            let _ = self.home.set(home);
+        }
+        let Some(home) = self.home.get() else {
+            return;
+        };
+        let indexed = |place: Place| u64::from(place.to_bits()) << PLACE_BITS | INDEXED;
+        let place = place.map_or(0, indexed);
+        // Nobody else changes these bits, so that toggling what differs sets them, in one step.
+        let known = self.in_flight.load(Ordering::Relaxed);
+        let known = known & (u64::MAX << PLACE_BITS | INDEXED);
+        let before = self.in_flight.fetch_xor(known ^ place, Ordering::Release);
+        for word in [before, place] {
+            if word & INDEXED != 0 {
+                home.toggle(place_in(word), count(before));
+            }
         }
     }
 
@@ -169,7 +186,7 @@ impl Live {
         let total = self.total.get_or_init(|| total.clone());
         let before = self.in_flight.fetch_or(COUNTED, Ordering::Release);
         if before & COUNTED == 0 {
-            total.add(before & !FLAGS);
+            total.add(count(before));
         }
     }
 
@@ -195,16 +212,15 @@ impl Live {
     pub(crate) fn retire(&self) {
         let kept = !(INDEXED | COUNTED);
         let before = self.in_flight.fetch_and(kept, Ordering::Relaxed);
-        let count = before & !FLAGS;
         if before & INDEXED != 0
-            && let Some(place) = self.place.get()
+            && let Some(home) = self.home.get()
         {
-            place.toggle(count);
+            home.toggle(place_in(before), count(before));
         }
         if before & COUNTED != 0
             && let Some(total) = self.total.get()
         {
-            total.sub(count);
+            total.sub(count(before));
         }
     }
 
@@ -212,7 +228,7 @@ impl Live {
     pub(super) fn wait_until_idle(&self, ticket: u64, waker: &Waker) -> bool {
         self.aside().waiters.insert(ticket, waker);
         // Either this sees that it has ended, or its end sees the flag.
-        self.in_flight.fetch_or(AWAITED, Ordering::AcqRel) & !FLAGS == 0
+        count(self.in_flight.fetch_or(AWAITED, Ordering::AcqRel)) == 0
     }
 
     pub(super) fn stop_waiting(&self, ticket: u64) {
@@ -236,11 +252,21 @@ impl Live {
     }
 }
 
+#[inline]
+fn count(word: u64) -> u32 {
+    (word as u32) & !(FLAGS as u32)
+}
+
+#[inline]
+fn place_in(word: u64) -> Place {
+    Place::from_bits((word >> PLACE_BITS) as u32)
+}
+
 /// What is to be noted of a request.
 #[inline]
-fn notes(before: u32) -> Notes {
+fn notes(before: u64) -> Notes {
     // The two flags are neighbours, here as there.
-    Notes::new(u64::from(before / MEASURED) & (Notes::RECORDED | Notes::MEASURED))
+    Notes::new((before / MEASURED) & (Notes::RECORDED | Notes::MEASURED))
 }
 
 /// The steps of one request; [`Completion`](super::Completion) pairs them.
@@ -249,7 +275,7 @@ impl Live {
     pub(super) fn enter(&self) -> Notes {
         let before = self.in_flight.fetch_add(1, Ordering::Acquire);
         if before & STEPS != 0 {
-            self.stepped(before, before & !FLAGS, Total::add);
+            self.stepped(before, count(before), Total::add);
         }
         notes(before)
     }
@@ -266,7 +292,7 @@ impl Live {
         }
         let mut before = self.in_flight.load(Ordering::Relaxed);
         loop {
-            if before & !FLAGS >= limit {
+            if count(before) >= limit {
                 return None;
             }
             let entered = self.in_flight.compare_exchange_weak(
@@ -281,7 +307,7 @@ impl Live {
             }
         }
         if before & STEPS != 0 {
-            self.stepped(before, before & !FLAGS, Total::add);
+            self.stepped(before, count(before), Total::add);
         }
         Some(notes(before))
     }
@@ -291,10 +317,10 @@ impl Live {
         // `SeqCst` for those who wait for room; see `Line::call_after_step`.
         let before = self.in_flight.fetch_sub(1, Ordering::SeqCst);
         if before & STEPS != 0 {
-            let count = (before & !FLAGS) - 1;
-            self.stepped(before, count, Total::sub);
+            let left = count(before) - 1;
+            self.stepped(before, left, Total::sub);
             if before & AWAITED != 0
-                && count == 0
+                && left == 0
                 && let Some(aside) = self.aside.get()
             {
                 aside.waiters.wake();
@@ -313,13 +339,13 @@ impl Live {
     }
 
     /// Between a count and the next higher one.
-    fn stepped(&self, flags: u32, lower: u32, count: fn(&Total, u32)) {
-        if flags & INDEXED != 0
-            && let Some(place) = self.place.get()
+    fn stepped(&self, before: u64, lower: u32, count: fn(&Total, u32)) {
+        if before & INDEXED != 0
+            && let Some(home) = self.home.get()
         {
-            place.step(lower);
+            home.step(place_in(before), lower);
         }
-        if flags & COUNTED != 0
+        if before & COUNTED != 0
             && let Some(total) = self.total.get()
         {
             count(total, 1);

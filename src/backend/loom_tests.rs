@@ -9,29 +9,48 @@ use loom::thread;
 
 use super::adaptive::Adaptive;
 use super::latency::{Average, Waiting};
-use super::level::{LEVELS, Levels, Place};
+use super::level::{Levels, Pieces, Place, TOP};
 use super::line::{self, Line};
 use super::room::{Lines, MaxInFlight};
 use super::{AdaptiveLimit, Guard, Handle, LatencySettings, Live, Outcome, Phase, Total};
 use crate::sync::{AtomicU32, Ordering};
 
-fn live() -> (Arc<Live>, Arc<Levels>, Place) {
-    let levels = Arc::new(Levels::new());
-    let place = Place::new(Arc::clone(&levels), 0);
+fn live() -> Arc<Live> {
     let live = Live::new("a".into(), Handle::of_slot(0), LatencySettings::new());
-    (Arc::new(live), levels, place)
+    Arc::new(live)
 }
 
-fn levels_of(levels: &Levels) -> Vec<usize> {
-    (0..LEVELS)
+/// Two of them, each with places for a few backends.
+fn pieces() -> Arc<Pieces> {
+    let pieces = Pieces::default();
+    (0..2).for_each(|piece| pieces.set(piece, Levels::new(1)));
+    Arc::new(pieces)
+}
+
+fn place(piece: usize) -> Option<Place> {
+    Place::new(piece, 0)
+}
+
+fn levels_of(pieces: &Pieces, piece: usize) -> Vec<usize> {
+    let levels = pieces.get(piece).unwrap();
+    (0..=TOP)
         .filter(|&level| levels.word(level, 0) != 0)
         .collect()
 }
 
+/// As a picker finds it: by the hints.
+fn lowest_of(pieces: &Pieces, piece: usize) -> Option<usize> {
+    let levels = pieces.get(piece).unwrap();
+    let is_seen = |level| levels.next_in_use(level) == Some(level);
+    (0..=TOP).find(|&level| {
+        is_seen(level) && levels.words_in_use(level) == 1 && levels.word(level, 0) != 0
+    })
+}
+
 #[test]
 fn a_backend_ends_at_the_level_of_its_count_however_it_was_indexed() {
-    loom::model(|| {
-        let (live, levels, place) = live();
+    check_most(|| {
+        let (live, pieces) = (live(), pieces());
         let request = {
             let live = Arc::clone(&live);
             thread::spawn(move || {
@@ -40,19 +59,20 @@ fn a_backend_ends_at_the_level_of_its_count_however_it_was_indexed() {
                 live.enter();
             })
         };
-        live.index(place);
+        live.index(&pieces, place(0));
         live.enter();
         request.join().unwrap();
         assert_eq!(live.in_flight(), 2);
-        assert_eq!(levels_of(&levels), [2]);
+        assert_eq!(levels_of(&pieces, 0), [2]);
+        assert_eq!(lowest_of(&pieces, 0), Some(2));
     });
 }
 
 #[test]
 fn a_backend_that_left_leaves_no_bit_behind() {
     loom::model(|| {
-        let (live, levels, place) = live();
-        live.index(place);
+        let (live, pieces) = (live(), pieces());
+        live.index(&pieces, place(0));
         let request = {
             let live = Arc::clone(&live);
             thread::spawn(move || {
@@ -63,25 +83,116 @@ fn a_backend_that_left_leaves_no_bit_behind() {
         live.retire();
         request.join().unwrap();
         assert_eq!(live.in_flight(), 0);
-        assert!(levels_of(&levels).is_empty());
+        assert!(levels_of(&pieces, 0).is_empty());
     });
 }
 
 #[test]
-fn a_slot_that_is_used_again_shows_its_new_backend_only() {
+fn a_place_that_is_used_again_shows_its_new_backend_only() {
     loom::model(|| {
-        let (old, levels, place) = live();
-        old.index(place.clone());
+        let (old, pieces) = (live(), pieces());
+        old.index(&pieces, place(0));
         let request = {
             let old = Arc::clone(&old);
             thread::spawn(move || old.enter())
         };
         old.retire();
-        let new = Live::new("b".into(), Handle::of_slot(0), LatencySettings::new());
-        new.index(place);
+        let new = live();
+        new.index(&pieces, place(0));
         new.enter();
         request.join().unwrap();
-        assert_eq!(levels_of(&levels), [1]);
+        assert_eq!(levels_of(&pieces, 0), [1]);
+        assert_eq!(lowest_of(&pieces, 0), Some(1));
+    });
+}
+
+#[test]
+fn a_backend_whose_weight_changes_is_at_its_new_place_only() {
+    check_most(|| {
+        let (live, pieces) = (live(), pieces());
+        live.index(&pieces, place(0));
+        let request = {
+            let live = Arc::clone(&live);
+            thread::spawn(move || {
+                live.enter();
+                live.enter();
+                live.leave();
+            })
+        };
+        live.index(&pieces, place(1));
+        request.join().unwrap();
+        assert!(levels_of(&pieces, 0).is_empty());
+        assert_eq!(levels_of(&pieces, 1), [1]);
+        assert_eq!(lowest_of(&pieces, 1), Some(1));
+    });
+}
+
+#[test]
+fn a_backend_whose_weight_changes_and_changes_back_is_where_it_was() {
+    loom::model(|| {
+        let (live, pieces) = (live(), pieces());
+        live.index(&pieces, place(0));
+        let request = {
+            let live = Arc::clone(&live);
+            thread::spawn(move || live.enter())
+        };
+        live.index(&pieces, None);
+        live.index(&pieces, place(1));
+        live.index(&pieces, place(0));
+        request.join().unwrap();
+        assert_eq!(levels_of(&pieces, 0), [1]);
+        assert!(levels_of(&pieces, 1).is_empty());
+    });
+}
+
+#[test]
+fn a_level_that_is_found_empty_is_not_hidden_from_who_comes_there_meanwhile() {
+    // Steps within a row, and from one to the next.
+    for count in 0..2 {
+        loom::model(move || {
+            let (live, pieces) = (live(), pieces());
+            live.index(&pieces, place(0));
+            // Has been there before, so that the hints are there.
+            for _ in 0..=count {
+                live.enter();
+            }
+            live.leave();
+            let request = {
+                let live = Arc::clone(&live);
+                thread::spawn(move || live.enter())
+            };
+            let levels = pieces.get(0).unwrap();
+            if levels.word(count + 1, 0) == 0 {
+                levels.tidy(count + 1, 0);
+            }
+            request.join().unwrap();
+            assert_eq!(lowest_of(&pieces, 0), Some(count + 1));
+        });
+    }
+}
+
+#[test]
+fn of_two_who_hide_a_level_at_once_none_hides_it_from_who_comes_there() {
+    check_most(|| {
+        let (live, pieces) = (live(), pieces());
+        live.index(&pieces, place(0));
+        live.enter();
+        live.leave();
+        let request = {
+            let live = Arc::clone(&live);
+            thread::spawn(move || live.enter())
+        };
+        let picker = {
+            let pieces = Arc::clone(&pieces);
+            thread::spawn(move || pieces.get(0).unwrap().tidy(1, 0))
+        };
+        let levels = pieces.get(0).unwrap();
+        if levels.words_in_use(1) == 0 {
+            levels.tidy_level(1);
+        }
+        request.join().unwrap();
+        picker.join().unwrap();
+        assert_eq!(lowest_of(&pieces, 0), Some(1));
     });
 }
 
@@ -89,7 +200,7 @@ fn a_slot_that_is_used_again_shows_its_new_backend_only() {
 fn a_total_is_that_of_its_members_whoever_joins_or_leaves_meanwhile() {
     loom::model(|| {
         let total = Total::new();
-        let [(stays, ..), (goes, ..)] = [live(), live()];
+        let [stays, goes] = [live(), live()];
         goes.count_in(&total);
         let requests = {
             let (stays, goes) = (Arc::clone(&stays), Arc::clone(&goes));
@@ -118,7 +229,7 @@ fn who_waits_for_the_last_request_is_woken_by_it_or_sees_that_it_has_ended() {
     }
 
     loom::model(|| {
-        let (live, ..) = live();
+        let live = live();
         live.enter();
         live.enter();
         let requests = [(); 2].map(|()| {
@@ -175,7 +286,7 @@ fn waiting_requests_are_counted_back() {
 #[test]
 fn of_two_requests_one_is_the_trial_and_its_end_is_what_counts() {
     loom::model(|| {
-        let (live, ..) = live();
+        let live = live();
         let epoch = NonZeroU32::MIN;
         let phase = Phase::Free;
         live.gate().set(Guard::Trial { epoch, phase });
@@ -200,7 +311,7 @@ fn of_two_requests_one_is_the_trial_and_its_end_is_what_counts() {
 #[test]
 fn a_trial_that_was_given_up_can_be_taken_again() {
     loom::model(|| {
-        let (live, ..) = live();
+        let live = live();
         let epoch = NonZeroU32::MIN;
         let phase = Phase::Free;
         live.gate().set(Guard::Trial { epoch, phase });
@@ -221,7 +332,7 @@ fn a_trial_that_was_given_up_can_be_taken_again() {
 #[test]
 fn what_a_trial_of_the_past_shows_changes_nothing() {
     loom::model(|| {
-        let (live, ..) = live();
+        let live = live();
         let (past, present) = (NonZeroU32::MIN, NonZeroU32::MAX);
         let phase = Phase::Free;
         live.gate().set(Guard::Trial { epoch: past, phase });
@@ -467,7 +578,7 @@ struct Narrow {
 impl Narrow {
     /// With one request in flight.
     fn full() -> Arc<Self> {
-        let (live, ..) = live();
+        let live = live();
         let lines = Arc::new(Lines::new(8, false));
         live.set_limit(Some(MaxInFlight::Fixed(1)), &lines);
         let inside = AtomicU32::new(0);

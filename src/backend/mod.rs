@@ -47,7 +47,7 @@ pub(crate) use self::gate::{Guard, Phase, after};
 pub use self::handle::Handle;
 pub use self::info::{BackendInfo, Counts, State};
 pub use self::latency::LatencySettings;
-pub(crate) use self::level::{LEVELS, Levels, PIECE, Place};
+pub(crate) use self::level::{Levels, PIECE, Pieces, Place, TOP, WORD};
 pub(crate) use self::line::Line;
 #[cfg(feature = "tower")]
 pub(crate) use self::line::Place as PlaceInLine;

@@ -5,9 +5,9 @@ use crate::set::BackendSet;
 ///
 /// # When to use
 ///
-/// When this program sends most of the traffic and the backends are not thousands. With one client
-/// it is close to what a single queue for all backends would give. With many clients each sees only
-/// its own share of the load, and [`LeastRequests`](super::LeastRequests) does as well for less.
+/// When this program sends most of the traffic. With one client it is close to what a single queue
+/// for all backends would give. With many clients each sees only its own share of the load, and
+/// [`LeastRequests`](super::LeastRequests) does as well for less.
 ///
 /// As with that, a backend that fails at once has few requests in flight, and draws traffic.
 ///
@@ -16,11 +16,23 @@ use crate::set::BackendSet;
 /// The true minimum of in-flight / weight. Backends that tie are chosen between at random, in
 /// proportion to their weights, so that no one is favoured for its place in the list.
 ///
-/// While weights are equal the pool keeps an index of its backends by load, up to 14 requests in
-/// flight each, and a pick reads one bit for each backend at worst. With different weights, or when
-/// every backend has 15 or more, each pick walks over all backends: O(n).
+/// The pool keeps an index of its backends by weight and by load (see
+/// [`Needs::LOAD_INDEX`](super::Needs::LOAD_INDEX)), so a pick looks at one number for each
+/// different weight, and then at a few backends. Where only few of very many backends share the
+/// minimum, it looks at up to one word for 32 backends.
 ///
-/// A request that is picked for again, because its first backend was not ready, walks as well.
+/// # Cost
+///
+/// A pick walks over all backends, O(n), where the index cannot tell:
+///
+/// - if the least loaded have 255 or more requests in flight each;
+/// - if there are more than 64 different weights;
+/// - for a request that is picked for again, because its first backend was not ready, if the least
+///   loaded was that one;
+/// - if the least loaded is one that takes only a part of its requests for now, after it has joined
+///   or come back ([`SlowStart`](crate::set::SlowStart)) or because it has asked to be spared.
+///
+/// Sets other than a pool's have no index.
 ///
 /// # Examples
 ///

@@ -107,9 +107,10 @@ impl Needs {
     /// calls for each request.
     pub const OBSERVATIONS: Self = Self(2);
 
-    /// An index that makes [`BackendSet::least_in_flight`] fast while weights are equal: four
-    /// atomic updates for each request, about 20 ns, and 2 bytes for each backend. The pool keeps
-    /// it from then on, for whoever uses it. Not part of [`all`](Self::all).
+    /// An index that makes [`BackendSet::least_in_flight`] fast, whatever the weights: two to four
+    /// atomic updates for each request, about 20 ns; 50 bytes for each backend, and 4 KiB for each
+    /// different weight. The pool keeps it from then on, for whoever uses it. Not part of
+    /// [`all`](Self::all).
     pub const LOAD_INDEX: Self = Self(4);
 
     /// A count that makes [`BackendSet::total_in_flight`] fast: two atomic additions for each

@@ -1,5 +1,5 @@
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -202,25 +202,39 @@ impl<T: Clone> Book<T> {
 
     /// From now on keeps an index of the members by load, a total of all loads, or both.
     pub(super) fn keep(&mut self, index: bool, total: bool) {
-        let mut index = (index && self.index.is_none()).then(Index::default);
-        let total = (total && self.total.is_none()).then(Total::new);
-        if index.is_none() && total.is_none() {
-            return;
-        }
-        for &slot in &*self.order {
-            let Some(member) = self.members.get(slot as usize) else {
-                continue;
-            };
-            if let Some(index) = &mut index {
-                member.live.index(index.place(slot as usize));
+        let index = index && self.index.is_none();
+        let total = total && self.total.is_none();
+        if index {
+            let mut counts = BTreeMap::new();
+            for member in self.all_members() {
+                *counts.entry(member.settings.weight).or_default() += 1;
             }
-            if let Some(total) = &total {
-                member.live.count_in(total);
+            let mut index = Index::default();
+            for (weight, members) in counts {
+                index.reserve(weight, members);
+            }
+            self.index = Some(index);
+            for &slot in &*self.all_slots() {
+                self.reindex(slot);
             }
         }
-        self.index = index.or_else(|| self.index.take());
-        self.total = total.or_else(|| self.total.take());
-        self.renew();
+        if total {
+            let total = Total::new();
+            self.all_members()
+                .for_each(|member| member.live.count_in(&total));
+            self.total = Some(total);
+        }
+        if index || total {
+            self.renew();
+        }
+    }
+
+    /// Lets the index, if there is one, follow a member's weight.
+    pub(super) fn reindex(&mut self, slot: u32) {
+        let slot = slot as usize;
+        if let (Some(index), Some(member)) = (&mut self.index, self.members.get(slot)) {
+            index.place(slot, member.settings.weight, &member.live);
+        }
     }
 
     pub(super) fn all_slots(&self) -> Arc<[u32]> {

@@ -3,7 +3,8 @@ use std::time::{Duration, Instant};
 
 use super::chunks::Chunks;
 use super::guarded::Guarded;
-use super::index::{Index, Mask};
+use super::index::Index;
+use super::lowest::Lowest;
 use super::member::{Member, ask_the_member};
 use super::{BackendSet, SlowStart, least_in_flight};
 use crate::backend::{Handle, Total};
@@ -15,9 +16,8 @@ pub(crate) struct List<T> {
     /// `None` when rank and slot are the same.
     slots: Option<Slots>,
     len: usize,
-    /// While the weights of all are the same.
-    index: Option<(Index, Mask)>,
-    /// Whether they are, and the sum of them.
+    lowest: Option<Lowest>,
+    /// Whether the weights of all are the same, and the sum of them.
     equal: bool,
     total_weight: u64,
     total: Option<Total>,
@@ -51,7 +51,7 @@ impl<T> List<T> {
             members: members.clone(),
             len: places.len(),
             slots,
-            index: None,
+            lowest: None,
             equal: false,
             total_weight: 0,
             total: total.cloned(),
@@ -64,9 +64,9 @@ impl<T> List<T> {
         (list.equal, list.total_weight) = weights.fold((true, 0), |(equal, sum), weight| {
             (equal && weight == first, sum + u64::from(weight))
         });
-        if let (Some(index), true) = (index, list.equal) {
-            let slots = (0..list.len).filter_map(|rank| list.slot(rank));
-            list.index = Some((index.clone(), Mask::of(slots)));
+        if let Some(index) = index {
+            let backend = |rank| Some((list.slot(rank)?, list.weight(rank)));
+            list.lowest = Lowest::of(index, (0..list.len).map_while(backend));
         }
         list
     }
@@ -169,18 +169,47 @@ impl<T> BackendSet for List<T> {
     }
 
     fn least_in_flight(&self, random: u64) -> Option<usize> {
-        if let Some((index, mask)) = &self.index
-            && let Some(rank) = index
-                .least(mask, random)
-                .and_then(|slot| self.rank_of(slot))
-        {
-            return Some(rank);
+        let lowest = self.lowest.as_ref();
+        let found = lowest.and_then(|lowest| lowest.find(random, |rank| self.in_flight(rank)));
+        if found.is_some() {
+            return found;
         }
         // The same walk as the default, here with every call inlined.
         if self.equal {
             least_in_flight(self, random, |_| 1)
         } else {
             least_in_flight(self, random, |rank| self.weight(rank))
+        }
+    }
+}
+
+#[cfg(all(test, not(evenkeel_loom)))]
+mod tests {
+    use crate::{Backend, Pool};
+
+    #[test]
+    fn a_list_finds_its_least_loaded_by_the_index_whatever_was_done_to_the_pool() {
+        let pool: Pool<usize> = (0..3).map(|at| Backend::new(at.to_string(), at)).collect();
+        pool.keep(true, false);
+        let weighted = |id: &'static str, weight| Backend::new(id, 7).weight(weight);
+        let changes: [&dyn Fn(); 8] = [
+            &|| assert!(pool.insert(weighted("new", 2))),
+            &|| assert!(pool.set_weight("1", 5)),
+            &|| assert!(!pool.insert(weighted("1", 6))),
+            &|| assert!(pool.remove("0")),
+            &|| assert!(pool.drain("2")),
+            &|| assert!(pool.set_weight("new", 0)),
+            &|| assert!(pool.set_weight("new", 3)),
+            &|| {
+                pool.replace_all([weighted("new", 1), weighted("9", 9)]);
+            },
+        ];
+        for change in changes {
+            change();
+            let snapshot = pool.snapshot();
+            let list = &snapshot.lists[0];
+            let lowest = list.lowest.as_ref().expect("all are indexed");
+            assert!(lowest.find(1, |_| 0).is_some());
         }
     }
 }

@@ -60,6 +60,7 @@ impl<T: Clone> Book<T> {
             draft.replaced.push(Replaced::Value { _old: old });
         }
         self.transition(slot, before);
+        self.reindex(slot);
         if let Some(member) = self.members.get(slot as usize) {
             self.limit(member);
         }
@@ -103,9 +104,7 @@ impl<T: Clone> Book<T> {
             },
         );
         self.members.replace(slot as usize, Some(member));
-        if let Some(index) = &mut self.index {
-            live.index(index.place(slot as usize));
-        }
+        self.reindex(slot);
         if let Some(total) = &self.total {
             live.count_in(total);
         }
@@ -122,6 +121,9 @@ impl<T: Clone> Book<T> {
         };
         if let Some(member) = self.members.replace(slot as usize, None) {
             member.live.retire();
+            if let Some(index) = &mut self.index {
+                index.release(slot as usize);
+            }
             self.log.push(
                 now(),
                 Happened::Left {
@@ -151,6 +153,7 @@ impl<T: Clone> Book<T> {
             let before = member.state();
             if change(member) {
                 self.transition(slot, before);
+                self.reindex(slot);
                 draft.changes.updated += 1;
                 draft.touched.push(slot);
             } else {

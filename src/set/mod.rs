@@ -12,6 +12,7 @@ mod guarded;
 mod index;
 mod limits;
 mod list;
+mod lowest;
 mod masked;
 mod member;
 mod members;
