@@ -4,6 +4,7 @@
 
 mod draining;
 mod interleaving;
+mod least;
 mod membership;
 mod misbehaving;
 mod publishing;
