@@ -10,6 +10,7 @@
 //! | part | what it measures |
 //! | --- | --- |
 //! | `pickers` | clone, ready, call and response over a no-op service: every picker, 3 to 10,000 backends |
+//! | `loads` | the same for exact least requests over backends that are busy, and of weights from 1 to 10 |
 //! | `picks` | the pick alone |
 //! | `probed` | the pick of `Prequal` with its pool full, and what answers to probes cost |
 //! | `threads` | the same requests on two threads, and what the second one gains with 1 µs of work in the service |
@@ -28,6 +29,7 @@ mod changes;
 #[path = "../common/mod.rs"]
 mod common;
 mod compare;
+mod loads;
 mod ours;
 mod pickers;
 mod probed;
@@ -101,6 +103,9 @@ fn main() {
     let mut targets = Vec::new();
     if arguments.wants("pickers") {
         pickers::requests(&plan);
+    }
+    if arguments.wants("loads") {
+        loads::compare(&plan);
     }
     if arguments.wants("picks") {
         pickers::alone(&plan);
