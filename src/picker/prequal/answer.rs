@@ -67,9 +67,10 @@ impl Answer {
     }
 
     /// A new one, at a place that was claimed for it. Counts and latencies beyond what fits stop
-    /// there; one that says nothing of latency counts as the slowest.
+    /// there; one that says nothing of latency counts as the fastest: it
+    /// has answered nobody lately, and otherwise never would.
     pub(super) fn filled(self, rif: u32, latency: Option<Duration>) -> Self {
-        let seconds = latency.map_or(f32::MAX, |latency| latency.as_secs_f32());
+        let seconds = latency.map_or(0.0, |latency| latency.as_secs_f32());
         let latency = u64::from(seconds.to_bits() >> DROPPED);
         let version = self.0 & (VERSIONS << VERSION);
         let rif = u64::from(rif).min(MAX_RIF);
@@ -116,11 +117,11 @@ mod tests {
     #[test]
     fn the_cold_come_first_by_latency_and_the_hot_last_by_rif() {
         let order = [
+            Answer::from_word(EMPTY).filled(0, None),
             answer(4, 10),
             answer(0, 11),
             answer(1, 11),
             answer(2, 90_000_000),
-            Answer::from_word(EMPTY).filled(0, None),
             answer(5, 2),
             answer(5, 3),
             answer(6, 1),

@@ -66,7 +66,8 @@ use crate::time::since_epoch;
 /// A number that is not whole is rounded up or down by chance, so that it is right on average.
 ///
 /// *Without a number*: an answer that does not say the [RIF](LoadReport::in_flight) is ignored; one
-/// that does not say the [latency](LoadReport::latency) counts as the slowest.
+/// that does not say the [latency](LoadReport::latency) counts as the fastest, as of a backend that has
+/// answered nobody lately: otherwise nobody would ask it again.
 ///
 /// *Weights*: probes, and picks at random, are drawn by weight, so heavier backends are in the pool
 /// more often. What the answers say is compared as it is. A backend of weight 0 is not picked.
