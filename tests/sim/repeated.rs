@@ -10,7 +10,7 @@ fn scenario(name: &str) -> Scenario {
     let builder = Scenario::named(name).unwrap();
     builder
         .clients(5)
-        .requests(2000)
+        .requests(1000)
         .network_delay(Duration::from_millis(3))
         .timeout(Duration::from_secs(2))
         .build()
