@@ -57,7 +57,8 @@ pub(super) struct Server {
     pub(super) hangs: bool,
     /// The share of requests that it fails.
     pub(super) fails: f64,
-    pub(super) meter: LoadMeter,
+    /// If anyone wants to know: it is large.
+    pub(super) meter: Option<LoadMeter>,
     working: BinaryHeap<Reverse<Task>>,
     waiting: VecDeque<Task>,
     /// The work that each has had, in nanoseconds at speed 1, and when that was so.
@@ -76,7 +77,7 @@ struct Task {
 }
 
 impl Server {
-    pub(super) fn new(discipline: Discipline, speed: f64, start: Instant) -> Self {
+    pub(super) fn new(discipline: Discipline, speed: f64) -> Self {
         Self {
             discipline,
             speed,
@@ -84,7 +85,7 @@ impl Server {
             disturbed: 1.0,
             hangs: false,
             fails: 0.0,
-            meter: LoadMeter::new_at(start),
+            meter: None,
             working: BinaryHeap::new(),
             waiting: VecDeque::new(),
             had: 0.0,
@@ -92,6 +93,12 @@ impl Server {
             due: None,
             entry: 0,
         }
+    }
+
+    /// Lets it measure its load.
+    pub(super) fn measured(mut self, start: Instant) -> Self {
+        self.meter = Some(LoadMeter::new_at(start));
+        self
     }
 
     /// Whether a request that came now would be begun at once.

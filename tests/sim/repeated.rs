@@ -23,17 +23,19 @@ fn run(scenario: &Scenario, seed: u64, algorithm: Algorithm) -> Report {
 
 #[test]
 fn the_same_seed_gives_the_same_report_with_every_picker() {
-    for &algorithm in Algorithm::ALL {
-        for &name in Scenario::NAMES {
-            let scenario = scenario(name);
-            let report = run(&scenario, 7, algorithm);
-            // In a thread of its own, whose random source is another.
-            let again = std::thread::scope(|scope| {
-                let thread = scope.spawn(|| run(&scenario, 7, algorithm));
-                thread.join().unwrap()
-            });
-            assert_eq!(report, again, "{algorithm} on {name}");
-        }
+    // Every picker on one scenario, and one picker, which looks at everything, on all.
+    let all_pickers = Algorithm::ALL.iter().map(|&algorithm| (algorithm, "w6"));
+    let names = Scenario::NAMES.iter();
+    let all_names = names.map(|&name| (Algorithm::Adaptive, name));
+    for (algorithm, name) in all_pickers.chain(all_names) {
+        let scenario = scenario(name);
+        let report = run(&scenario, 7, algorithm);
+        // In a thread of its own, whose random source is another.
+        let again = std::thread::scope(|scope| {
+            let thread = scope.spawn(|| run(&scenario, 7, algorithm));
+            thread.join().unwrap()
+        });
+        assert_eq!(report, again, "{algorithm} on {name}");
     }
 }
 

@@ -83,6 +83,7 @@ impl<'a> Run<'a> {
         let delay = scenario.delay.as_nanos() as u64;
         let timeout = scenario.timeout.map(|timeout| timeout.as_nanos() as u64);
         let servers = scenario.speeds.iter();
+        let measured = clients.is_some() && (scenario.reports || scenario.probes.is_some());
         let mut run = Self {
             scenario,
             now: 0,
@@ -98,7 +99,14 @@ impl<'a> Run<'a> {
             arrived: 0,
             jobs: Jobs::default(),
             servers: servers
-                .map(|&speed| Server::new(scenario.discipline, speed, instant(0)))
+                .map(|&speed| Server::new(scenario.discipline, speed))
+                .map(|server| {
+                    if measured {
+                        server.measured(instant(0))
+                    } else {
+                        server
+                    }
+                })
                 .collect(),
             there: scenario.at_start(),
             clients,

@@ -71,7 +71,7 @@ impl Run<'_> {
         };
         let (number, work) = (found.server, found.work);
         let server = &mut self.servers[number as usize];
-        found.guard = Some(server.meter.start_at(at));
+        found.guard = server.meter.as_ref().map(|meter| meter.start_at(at));
         if server.fails > 0.0 && self.faults.f64() < server.fails {
             self.respond(job, Outcome::Failure(Failure::Response));
             return;
@@ -92,8 +92,9 @@ impl Run<'_> {
                 _ => guard.failed_at(at),
             }
             // Its own request is a part of it.
-            let meter = &self.servers[found.server as usize].meter;
-            found.report = self.scenario.reports.then(|| meter.report_at(at));
+            if self.scenario.reports {
+                found.report = Some(guard.meter().report_at(at));
+            }
         }
         found.outcome = outcome;
         if self.responses.delay() == 0 {
@@ -148,10 +149,10 @@ impl Run<'_> {
         };
         let at = instant(self.now);
         let server = &mut self.servers[number as usize];
-        if server.hangs {
+        let Some(meter) = server.meter.as_ref().filter(|_| !server.hangs) else {
             return;
-        }
-        let report = server.meter.report_at(at);
+        };
+        let report = meter.report_at(at);
         let cost = self.scenario.probes.filter(|cost| !cost.is_zero());
         if let Some(cost) = cost {
             server.add(self.now, PROBE, cost.as_nanos() as f64);
