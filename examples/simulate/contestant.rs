@@ -1,6 +1,6 @@
 use std::fmt;
 
-use evenkeel::picker::Algorithm;
+use evenkeel::picker::{Algorithm, C3};
 use evenkeel::sim::{Report, Scenario};
 
 /// Who is compared.
@@ -35,6 +35,13 @@ impl Contestant {
 
     pub(crate) fn run(self, scenario: &Scenario, seed: u64) -> Report {
         match self {
+            // The one that has to be told.
+            Self::Picker(Algorithm::C3) => {
+                let clients = scenario.clients() as u32;
+                scenario.run(seed, |_client| {
+                    C3::new().clients(clients).unwrap_or_default()
+                })
+            }
             Self::Picker(algorithm) => scenario.run(seed, |_client| algorithm.picker::<()>()),
             Self::CentralQueue => scenario.run_central_queue(seed),
         }

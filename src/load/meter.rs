@@ -16,6 +16,7 @@ use crate::time::{now, since_epoch};
 /// | --- | --- |
 /// | in flight | the requests that were started and whose guards are not dropped |
 /// | latency | how long a request will take that comes now |
+/// | service time | how long one takes that meets no other |
 /// | requests per second | those that were answered, have failed, or were given up, over the last 10 s |
 /// | errors per second | those that have failed, over the last 10 s |
 /// | application utilization | what was [set](Self::set_utilization), or in flight / [capacity](Self::capacity): the larger |
@@ -29,7 +30,8 @@ use crate::time::{now, since_epoch};
 /// as many others in flight as are in flight now. Each answer is filed under the requests in flight
 /// at its arrival: exactly up to 16, then in steps of an eighth at most. Of each step the last 16
 /// answers are kept, for 10 s. A report looks at the step of a request that would come now, then at
-/// its neighbours on both sides, further and further away, until it has 8 answers. Failed and
+/// its neighbours on both sides, further and further away, until it has 8 answers. *Service time* is
+/// the same for a request that would come alone. Failed and
 /// cancelled requests are no answers: that they end early does not make a backend fast.
 ///
 /// *Rates* are counted in seconds: the ten that are over and the one that runs. Of a meter that is
@@ -229,6 +231,9 @@ impl LoadMeter {
         let arrival = in_flight.saturating_add(1);
         if let Some(latency) = shared.latencies.at(arrival, now) {
             report = report.with_latency(latency);
+        }
+        if let Some(alone) = shared.latencies.at(1, now) {
+            report = report.with_service_time(alone);
         }
         report
     }

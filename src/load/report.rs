@@ -25,6 +25,7 @@ use std::time::Duration;
 pub struct LoadReport {
     in_flight: Option<u32>,
     latency: Option<Duration>,
+    service_time: Option<Duration>,
     application_utilization: Option<f64>,
     cpu_utilization: Option<f64>,
     memory_utilization: Option<f64>,
@@ -77,6 +78,17 @@ impl LoadReport {
     /// Returns the [latency](Self::with_latency).
     pub fn latency(&self) -> Option<Duration> {
         self.latency
+    }
+
+    /// Sets how long a request takes that meets no other: the latency without a queue.
+    pub fn with_service_time(mut self, service_time: Duration) -> Self {
+        self.service_time = Some(service_time);
+        self
+    }
+
+    /// Returns the [service time](Self::with_service_time).
+    pub fn service_time(&self) -> Option<Duration> {
+        self.service_time
     }
 
     numbers! {

@@ -31,6 +31,7 @@
 //! | `eps` | [errors per second](LoadReport::with_errors_per_second) |
 //! | `named_metrics.in_flight` | [in flight](LoadReport::with_in_flight): rounded down |
 //! | `named_metrics.latency` | [latency](LoadReport::with_latency), in seconds |
+//! | `named_metrics.service_time` | [service time](LoadReport::with_service_time), in seconds |
 //!
 //! In `TEXT`, a colon will do for the equals sign. In `JSON`, the named metrics are an object of their
 //! own, and names can be written as protobuf does, `cpuUtilization`. Other names are skipped, and

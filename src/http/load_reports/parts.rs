@@ -13,6 +13,7 @@ pub(super) enum Part {
     ErrorsPerSecond,
     InFlight,
     Latency,
+    ServiceTime,
 }
 
 /// What has been read of a report so far.
@@ -34,7 +35,7 @@ pub(super) const NAMED: &str = "named_metrics.";
 
 impl Part {
     /// In the order in which they are written.
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::ApplicationUtilization,
         Self::CpuUtilization,
         Self::MemoryUtilization,
@@ -42,6 +43,7 @@ impl Part {
         Self::ErrorsPerSecond,
         Self::InFlight,
         Self::Latency,
+        Self::ServiceTime,
     ];
 
     /// Its name in `TEXT`.
@@ -54,6 +56,7 @@ impl Part {
             Self::ErrorsPerSecond => "eps",
             Self::InFlight => "named_metrics.in_flight",
             Self::Latency => "named_metrics.latency",
+            Self::ServiceTime => "named_metrics.service_time",
         }
     }
 
@@ -70,7 +73,8 @@ impl Part {
             Self::RequestsPerSecond => report.requests_per_second(),
             Self::ErrorsPerSecond => report.errors_per_second(),
             Self::InFlight => report.in_flight().map(f64::from),
-            Self::Latency => report.latency().map(|latency| latency.as_secs_f64()),
+            Self::Latency => report.latency().map(|time| time.as_secs_f64()),
+            Self::ServiceTime => report.service_time().map(|time| time.as_secs_f64()),
         }
     }
 }
@@ -93,10 +97,8 @@ impl Parts {
             Part::RequestsPerSecond => report.with_requests_per_second(value),
             Part::ErrorsPerSecond => report.with_errors_per_second(value),
             Part::InFlight => report.with_in_flight(value as u32),
-            Part::Latency => {
-                let latency = Duration::try_from_secs_f64(value);
-                report.with_latency(latency.map_err(|_| Refused::NoLoad)?)
-            }
+            Part::Latency => report.with_latency(seconds(value)?),
+            Part::ServiceTime => report.with_service_time(seconds(value)?),
         };
         Ok(())
     }
@@ -104,4 +106,8 @@ impl Parts {
     pub(super) fn report(self) -> LoadReport {
         self.report
     }
+}
+
+fn seconds(value: f64) -> Result<Duration, Refused> {
+    Duration::try_from_secs_f64(value).map_err(|_| Refused::NoLoad)
 }

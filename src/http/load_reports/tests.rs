@@ -25,12 +25,14 @@ fn all() -> LoadReport {
         .with_errors_per_second(2.0)
         .with_in_flight(12)
         .with_latency(Duration::from_millis(35))
+        .with_service_time(Duration::from_millis(7))
 }
 
 #[test]
 fn text_is_a_list_of_names_and_numbers() {
     let equals = "TEXT cpu_utilization=0.7,application_utilization=0.8,mem_utilization=0.9,\
-        rps_fractional=1000.5,eps=2,named_metrics.in_flight=12,named_metrics.latency=0.035";
+        rps_fractional=1000.5,eps=2,named_metrics.in_flight=12,named_metrics.latency=0.035,\
+        named_metrics.service_time=0.007";
     assert_eq!(parsed(equals), all());
     assert_eq!(parsed(&equals.replace('=', ":")), all());
     assert_eq!(
@@ -44,11 +46,11 @@ fn text_is_a_list_of_names_and_numbers() {
 fn json_is_an_orca_load_report() {
     let snake = r#"JSON {"cpu_utilization": 0.7, "application_utilization": 0.8,
         "mem_utilization": 0.9, "rps_fractional": 1000.5, "eps": 2,
-        "named_metrics": {"in_flight": 12, "latency": 0.035}}"#;
+        "named_metrics": {"in_flight": 12, "latency": 0.035, "service_time": 0.007}}"#;
     assert_eq!(parsed(snake), all());
     let camel = r#"JSON {"cpuUtilization": 0.7, "applicationUtilization": 0.8,
         "memUtilization": 0.9, "rpsFractional": 1000.5, "eps": 2,
-        "namedMetrics": {"in_flight": 12, "latency": 0.035}}"#;
+        "namedMetrics": {"in_flight": 12, "latency": 0.035, "service_time": 0.007}}"#;
     assert_eq!(parsed(camel), all());
 }
 

@@ -45,8 +45,8 @@ use crate::time::since_epoch;
 /// average, so that failing fast does not look fast.
 ///
 /// *Queue and service time* are the [requests in flight](crate::load::LoadReport::in_flight) and the
-/// [latency](crate::load::LoadReport::latency) of reports; the request that a report comes with is
-/// not counted. Answers to probes count alike. Where there were none, the queue is 0, and the
+/// [service time](crate::load::LoadReport::service_time) of reports; the request that a report comes
+/// with is not counted. Answers to probes count alike. Where there were none, the queue is 0, and the
 /// service time is the response time.
 ///
 /// *Never measured*, or not for [5 minutes](Self::forget_after): such a backend is tried with one request
@@ -229,9 +229,9 @@ impl<Req: ?Sized> Picker<Req> for C3 {
                 let queue = report
                     .in_flight()
                     .map(|in_flight| in_flight.saturating_sub(1));
-                stats.learn(queue, report.latency());
+                stats.learn(queue, report.service_time());
             }
-            Event::Probed(report) => stats.learn(report.in_flight(), report.latency()),
+            Event::Probed(report) => stats.learn(report.in_flight(), report.service_time()),
             Event::Dispatched | Event::Ended { .. } => {}
         }
     }
