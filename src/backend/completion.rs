@@ -37,6 +37,23 @@ pub struct Completion {
     notes: Notes,
 }
 
+/// When a request begins whose steps are timed, and whether that is to be part of its backend's
+/// latency.
+#[derive(Clone, Copy)]
+pub(crate) struct Watch {
+    pub(crate) at: Instant,
+    pub(crate) averaged: bool,
+}
+
+impl Watch {
+    pub(crate) fn now(averaged: bool) -> Self {
+        Self {
+            at: now(),
+            averaged,
+        }
+    }
+}
+
 impl Completion {
     /// Counts a request in at a backend. It is a trial of it, perhaps; with a time, its latency is
     /// measured, and `observer` is told of its steps.
@@ -46,7 +63,7 @@ impl Completion {
     pub(crate) fn begin(
         live: &Arc<Live>,
         trial: Option<NonZeroU32>,
-        watch: Option<Instant>,
+        watch: Option<Watch>,
         observer: Option<&Arc<dyn Observer>>,
     ) -> Self {
         Self::entered(live, live.enter(), trial, watch, observer)
@@ -58,7 +75,7 @@ impl Completion {
         live: &Arc<Live>,
         (limit, called): (u32, bool),
         trial: Option<NonZeroU32>,
-        watch: Option<Instant>,
+        watch: Option<Watch>,
         observer: Option<&Arc<dyn Observer>>,
     ) -> Option<Self> {
         let Some(notes) = live.enter_below(limit, called) else {
@@ -67,7 +84,7 @@ impl Completion {
             }
             return None;
         };
-        let watch = watch.or_else(|| live.is_adaptive().then(now));
+        let watch = watch.or_else(|| live.is_adaptive().then(|| Watch::now(true)));
         Some(Self::entered(live, notes, trial, watch, observer))
     }
 
@@ -76,7 +93,7 @@ impl Completion {
         live: &Arc<Live>,
         mut notes: Notes,
         trial: Option<NonZeroU32>,
-        watch: Option<Instant>,
+        watch: Option<Watch>,
         observer: Option<&Arc<dyn Observer>>,
     ) -> Self {
         if let Some(trial) = trial {
@@ -84,14 +101,17 @@ impl Completion {
         }
         // One request in eight will do to find out who is slow.
         let is_sample = || notes.any(Notes::MEASURED) && fastrand::u8(..) < 32;
-        let (since, observer) = match watch.or_else(|| is_sample().then(now)) {
+        let (since, observer) = match watch.or_else(|| is_sample().then(|| Watch::now(true))) {
             None => (0, None),
-            Some(at) => {
+            Some(watch) => {
                 notes.set(Notes::WAITING);
+                if watch.averaged {
+                    notes.set(Notes::AVERAGED);
+                }
                 if observer.is_some() {
                     notes.set(Notes::OBSERVED);
                 }
-                (dispatched(live, observer, at), observer.cloned())
+                (dispatched(live, observer, watch), observer.cloned())
             }
         };
         Self {
@@ -183,7 +203,9 @@ impl Completion {
     #[inline]
     fn note_head(&mut self, outcome: Outcome) {
         if self.notes.take(Notes::WAITING) {
-            note_head(&self.live, self.since, outcome, self.observer.as_deref());
+            let averaged = self.notes.any(Notes::AVERAGED);
+            let observer = self.observer.as_deref();
+            note_head(&self.live, (self.since, averaged), outcome, observer);
         }
     }
 }
@@ -199,11 +221,11 @@ impl Completion {
 
     pub(crate) fn finish_at(mut self, outcome: Outcome, at: Instant) {
         self.notes.settle(outcome);
-        let waiting = self.notes.any(Notes::WAITING);
+        let notes = self.notes;
         // The rest, which is told no time, is left to `drop`.
         if self.notes.take(Notes::WAITING | Notes::OBSERVED) {
             let observer = self.observer.as_deref();
-            note_end_at(&self.live, self.since, waiting, outcome, observer, at);
+            note_end(&self.live, self.since, notes, outcome, observer, at);
         }
     }
 }
@@ -211,19 +233,14 @@ impl Completion {
 // Free functions that take what they need: a method would keep the whole completion in memory, and
 // off the registers, on the path of each request.
 
-fn note_head(live: &Live, since: u64, outcome: Outcome, observer: Option<&dyn Observer>) {
-    note_head_at(live, since, outcome, observer, now());
-}
-
-#[inline]
-fn note_head_at(
+fn note_head(
     live: &Live,
-    since: u64,
+    (since, averaged): (u64, bool),
     outcome: Outcome,
     observer: Option<&dyn Observer>,
-    now: Instant,
 ) {
-    let latency = live.end_await(since, outcome, since_epoch(now));
+    let now = now();
+    let latency = live.end_await(since, averaged, outcome, since_epoch(now));
     if let Some(observer) = observer {
         tell(observer, live, now, Event::Head { latency, outcome });
     }
@@ -233,26 +250,16 @@ fn note_head_at(
 fn note_end(
     live: &Live,
     since: u64,
-    waiting: bool,
-    outcome: Outcome,
-    observer: Option<&dyn Observer>,
-) {
-    note_end_at(live, since, waiting, outcome, observer, now());
-}
-
-#[inline]
-fn note_end_at(
-    live: &Live,
-    since: u64,
-    waiting: bool,
+    notes: Notes,
     outcome: Outcome,
     observer: Option<&dyn Observer>,
     now: Instant,
 ) {
     let end = since_epoch(now);
     let duration = Duration::from_nanos(end.saturating_sub(since));
+    let waiting = notes.any(Notes::WAITING);
     if waiting {
-        live.end_await(since, outcome, end);
+        live.end_await(since, notes.any(Notes::AVERAGED), outcome, end);
     }
     let Some(observer) = observer else {
         return;
@@ -273,21 +280,24 @@ fn note_end_at(
 /// Begins to measure, and returns since when. Counts the request back if the observer panics, who
 /// is not asked again.
 #[inline(never)]
-fn dispatched(live: &Live, observer: Option<&Arc<dyn Observer>>, at: Instant) -> u64 {
-    struct Undo<'a>(&'a Live, u64);
+fn dispatched(live: &Live, observer: Option<&Arc<dyn Observer>>, watch: Watch) -> u64 {
+    struct Undo<'a>(&'a Live, u64, bool);
 
     impl Drop for Undo<'_> {
         fn drop(&mut self) {
             let now = since_epoch(now());
-            self.0.end_await(self.1, Outcome::Cancelled, now);
+            self.0.end_await(self.1, self.2, Outcome::Cancelled, now);
             self.0.leave();
         }
     }
 
+    let Watch { at, averaged } = watch;
     let since = since_epoch(at);
-    live.await_head(since);
+    if averaged {
+        live.await_head(since);
+    }
     if let Some(observer) = observer {
-        let undo = Undo(live, since);
+        let undo = Undo(live, since, averaged);
         tell(&**observer, live, at, Event::Dispatched);
         std::mem::forget(undo);
     }
@@ -314,9 +324,8 @@ impl Drop for Completion {
                 self.live.end_trial(trial, outcome);
             }
             if self.notes.any(Notes::WAITING | Notes::OBSERVED) {
-                let waiting = self.notes.any(Notes::WAITING);
                 let observer = self.observer.as_deref();
-                note_end(&self.live, self.since, waiting, outcome, observer);
+                note_end(&self.live, self.since, self.notes, outcome, observer, now());
             }
             std::mem::forget(if_the_observer_panics);
         }

@@ -360,10 +360,18 @@ impl Live {
 
     /// Ends it; returns how long it took.
     #[inline]
-    pub(super) fn end_await(&self, since: u64, outcome: Outcome, now: u64) -> Duration {
+    pub(super) fn end_await(
+        &self,
+        since: u64,
+        averaged: bool,
+        outcome: Outcome,
+        now: u64,
+    ) -> Duration {
         let latency = now.saturating_sub(since);
-        self.average.record(latency, outcome, now, self.latency);
-        self.waiting.leave(since);
+        if averaged {
+            self.average.record(latency, outcome, now, self.latency);
+            self.waiting.leave(since);
+        }
         if self.in_flight.load(Ordering::Relaxed) & MEASURED != 0
             && let Some(record) = self.record()
         {

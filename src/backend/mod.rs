@@ -38,6 +38,7 @@ pub(crate) use self::adaptive::Adaptive;
 pub use self::adaptive::AdaptiveLimit;
 pub(crate) use self::alarms::Alarms;
 pub use self::completion::Completion;
+pub(crate) use self::completion::Watch;
 pub use self::condition::Why;
 pub(crate) use self::condition::{Condition, Ejected, Hold, Probed};
 pub use self::drained::Drained;

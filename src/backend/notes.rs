@@ -21,6 +21,8 @@ impl Notes {
     pub(super) const TRIAL: u64 = 8;
     /// Somebody observes it.
     pub(super) const OBSERVED: u64 = 16;
+    /// Its latency is part of its backend's.
+    pub(super) const AVERAGED: u64 = 32;
     /// What its end has to see to.
     pub(super) const END: u64 = Self::RECORDED | Self::WAITING | Self::TRIAL | Self::OBSERVED;
 

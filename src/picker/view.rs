@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::{Context, Needs, NoBackend, Picker, Update};
-use crate::backend::{Completion, Guard, Handle, Live, Observation, Observer};
+use crate::backend::{Completion, Guard, Handle, Live, Observation, Observer, Watch};
 use crate::random::mix;
 use crate::set::{AllMembers, BackendSet, Guarded, List, Masked, Member, Scaled, Snapshot};
 use crate::time::since_epoch;
@@ -22,7 +22,9 @@ pub(crate) struct View<T, Req: ?Sized> {
 pub(crate) struct Entry<T, Req: ?Sized> {
     pub(crate) list: Arc<List<T>>,
     picker: Arc<dyn Picker<Req>>,
+    /// Whether requests are timed, and whether that is to be part of the backends' latency.
     watch: bool,
+    averaged: bool,
     observer: Option<Arc<dyn Observer>>,
 }
 
@@ -197,6 +199,7 @@ impl<T, Req: ?Sized + 'static> Entry<T, Req> {
         Self {
             list: Arc::clone(list),
             watch: needs.contains(Needs::LATENCY) || observer.is_some(),
+            averaged: needs.contains(Needs::LATENCY),
             picker,
             observer,
         }
@@ -344,8 +347,8 @@ impl<T, Req: ?Sized> Entry<T, Req> {
     #[inline]
     pub(crate) fn begin_anyway(&self, live: &Arc<Live>, cx: &mut Context) -> Completion {
         let trial = cx.take_trial();
-        let now = self.watch.then(|| cx.now());
-        Completion::begin(live, trial, now, self.observer.as_ref())
+        let watch = self.watch(cx);
+        Completion::begin(live, trial, watch, self.observer.as_ref())
     }
 
     /// The same as [`begin`](Self::begin) for one who has waited and was called.
@@ -367,8 +370,16 @@ impl<T, Req: ?Sized> Entry<T, Req> {
     ) -> Option<Completion> {
         let max = self.ramped(live, max, cx);
         let trial = cx.take_trial();
-        let now = self.watch.then(|| cx.now());
-        Completion::begin_below(live, (max, called), trial, now, self.observer.as_ref())
+        let watch = self.watch(cx);
+        Completion::begin_below(live, (max, called), trial, watch, self.observer.as_ref())
+    }
+
+    #[inline]
+    fn watch(&self, cx: &mut Context) -> Option<Watch> {
+        self.watch.then(|| Watch {
+            at: cx.now(),
+            averaged: self.averaged,
+        })
     }
 
     /// The limit of a backend that may be starting slowly.

@@ -16,7 +16,9 @@ use super::status::PoolStatus;
 use super::subscribers::{Subscriber, Subscribers};
 use super::watched::{Verdict, Watching};
 use super::weak_pool::WeakPool;
-use crate::backend::{Alarms, Backend, BackendInfo, Completion, Guard, Handle, LatencySettings};
+use crate::backend::{
+    Alarms, Backend, BackendInfo, Completion, Guard, Handle, LatencySettings, Watch,
+};
 use crate::time::now;
 
 /// The membership: which backends there are, shared and changed live.
@@ -314,8 +316,10 @@ impl<T: Clone> Pool<T> {
         };
         let live = &member.live;
         let completion = match live.max_in_flight() {
-            None => Completion::begin(live, trial, Some(now()), None),
-            Some(max) => Completion::begin_below(live, (max, false), trial, Some(now()), None)?,
+            None => Completion::begin(live, trial, Some(Watch::now(true)), None),
+            Some(max) => {
+                Completion::begin_below(live, (max, false), trial, Some(Watch::now(true)), None)?
+            }
         };
         Some((member.value.clone(), completion))
     }

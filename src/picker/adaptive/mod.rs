@@ -40,7 +40,7 @@ use crate::time::since_epoch;
 /// Each backend has an estimate of the requests that are in flight there, and the least of
 ///
 /// ```text
-/// (own + others + 1) × slowness × (mean weight / weight)
+/// ((own + others) × mean weight / weight + 1) × slowness
 /// others = usual + (last seen - usual) × fade(age)
 /// usual  = 0.4 × mean of all backends + 0.6 × moving average of this one
 /// ```

@@ -44,7 +44,7 @@ impl World {
 
     fn start(&mut self, slot: usize, requests: usize) {
         let backend = &mut self.backends[slot];
-        let start = || Completion::begin(&backend.live, None, None::<Instant>, None);
+        let start = || Completion::begin(&backend.live, None, None, None);
         backend.running.extend((0..requests).map(|_| start()));
     }
 
