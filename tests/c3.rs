@@ -229,7 +229,8 @@ async fn who_was_never_measured_or_not_lately_is_tried_with_one_request_at_a_tim
     advance(millis(500)).await;
     trying.finish(Outcome::Success);
 
-    let selector = self::selector(&["a", "b"], C3::new());
+    let forgetful = C3::new().forget_after(millis(10_000)).expect("valid");
+    let selector = self::selector(&["a", "b"], forgetful);
     measure(&selector, "b", 500, None).await;
     measure(&selector, "a", 10, None).await;
     advance(millis(9_000)).await;

@@ -7,6 +7,7 @@
 #[cfg(feature = "tower")]
 mod in_a_pool;
 mod load;
+mod reports;
 mod shares;
 
 use std::sync::Arc;

@@ -29,7 +29,9 @@ fn ideal_shares(algorithm: Algorithm, weights: &[u32]) -> Vec<f64> {
         | Algorithm::WeightedRandom
         | Algorithm::LeastRequests
         | Algorithm::ExactLeastRequests
-        | Algorithm::LeastResponseTime => weights.iter().map(|&weight| f64::from(weight)).collect(),
+        | Algorithm::LeastResponseTime
+        | Algorithm::Prequal
+        | Algorithm::C3 => weights.iter().map(|&weight| f64::from(weight)).collect(),
         Algorithm::Ordered => (0..weights.len())
             .map(|at| f64::from(u8::from(Some(at) == first)))
             .collect(),

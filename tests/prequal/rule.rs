@@ -142,10 +142,12 @@ fn reports_on_responses_count_only_where_they_are_wanted_and_without_their_own_r
     assert_eq!(shares(|| make(true), &set, now), [3_000, 0]);
     assert!(shares(|| make(false), &set, now)[1] > 1_000);
 
-    // What is in flight there is 2 and 3 now, and so less than 3 that a probe finds.
-    let picker = make(true);
-    answer(&picker, set.handle(1), now, report(2, 0));
-    assert_eq!(pick_at(&picker, &set, now, 1), Some(1));
+    // Of the 3 that the first has said one is over: a probe that finds 3 is more, 2 as few.
+    for (in_flight, expected) in [(3, 0), (2, 1)] {
+        let picker = make(true);
+        answer(&picker, set.handle(1), now, report(in_flight, 0));
+        assert_eq!(pick_at(&picker, &set, now, 1), Some(expected));
+    }
 
     assert_eq!(Picker::<()>::needs(&make(true)), Needs::OBSERVATIONS);
     assert_eq!(Picker::<()>::needs(&make(false)), Needs::NOTHING);

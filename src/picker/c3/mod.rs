@@ -12,6 +12,7 @@ use super::sample::Sampler;
 use super::{Context, Needs, Picker, Update};
 use crate::InvalidSetting;
 use crate::backend::{Event, Handle, Observation};
+use crate::random::below;
 use crate::set::BackendSet;
 use crate::time::since_epoch;
 
@@ -38,7 +39,7 @@ use crate::time::since_epoch;
 ///
 /// *In flight* are this client's requests, *clients* is how many clients there are, see
 /// [`clients`](Self::clients). The lowest score is picked; those that tie are chosen between at
-/// random. Where weights differ, the score is divided by the weight.
+/// random, by weight. Where weights differ, the score is divided by the weight.
 ///
 /// *Response time* is the time to the response head, or to the end if there was no head. A failed or
 /// rejected request counts as 1 s at least, and neither it nor a cancelled one as less than the
@@ -173,7 +174,7 @@ impl C3 {
     fn best_of_all(&self, set: &dyn BackendSet, now: u64, cx: &mut Context) -> Option<usize> {
         let mut best = None;
         let mut least = f64::INFINITY;
-        let mut tied = 0;
+        let mut tied = 0u64;
         for rank in 0..set.len() {
             let weight = set.weight(rank);
             if weight == 0 {
@@ -181,11 +182,11 @@ impl C3 {
             }
             let score = self.score(set, rank, now) / f64::from(weight);
             if best.is_none() || score < least {
-                (best, least, tied) = (Some(rank), score, 1);
+                (best, least, tied) = (Some(rank), score, u64::from(weight));
             } else if score <= least {
-                // So that each of so many that tie has the same chance.
-                tied += 1;
-                if cx.random_below(tied) == 0 {
+                // So that each of those that tie has a chance by its weight.
+                tied += u64::from(weight);
+                if below(cx.random(), tied) < u64::from(weight) {
                     best = Some(rank);
                 }
             }
