@@ -241,8 +241,11 @@ impl Known {
         if outcome != Outcome::Success {
             return;
         }
-        let (own, time) = (slot.own().max(1), ticks(latency));
         let reports = self.learnt.is_reported(now);
+        if !reports && !self.learnt.wants_another() {
+            return;
+        }
+        let (own, time) = (slot.own().max(1), ticks(latency));
         if own == 1 {
             self.learnt.add_alone(time);
             if let Some(foretold) = slot.foretold().filter(|_| !reports) {

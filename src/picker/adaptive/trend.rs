@@ -69,6 +69,10 @@ impl Trend {
         self.xy.mix(from_x * from_y, share);
     }
 
+    pub(super) fn count(&self) -> f32 {
+        self.x.count()
+    }
+
     /// The slope. 0 as long as little is known, or `x` is always the same.
     #[inline]
     pub(super) fn slope(&self) -> f32 {
