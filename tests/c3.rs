@@ -96,7 +96,7 @@ async fn the_queue_that_a_backend_reports_counts_without_the_reports_own_request
 #[tokio::test(start_paused = true)]
 async fn the_service_time_is_the_reports_and_what_is_left_of_the_response_time_is_not_cubed() {
     let selector = selector(&["a", "b"], C3::new());
-    let fast = queue(3).with_latency(millis(2));
+    let fast = queue(3).with_service_time(millis(2));
     // 50 − 2 + 27 × 2 = 102, against 30 × 27 = 810 without a service time, 120 with it.
     measure(&selector, "a", 50, Some(fast)).await;
     measure(&selector, "b", 120, None).await;

@@ -41,10 +41,6 @@ impl Handle {
         }
     }
 
-    pub(crate) fn generation(self) -> u32 {
-        self.generation
-    }
-
     /// For tables of atomic words.
     pub(crate) fn to_bits(self) -> u64 {
         (u64::from(self.slot) << 32) | u64::from(self.generation)

@@ -150,7 +150,7 @@ impl<Req: ?Sized> Picker<Req> for Adaptive {
         loop {
             let mut best = (f32::INFINITY, 0);
             for (at, &slot) in candidates.iter().enumerate() {
-                if let Some(slot) = table.slot(slot) {
+                if let Some(slot) = table.at(slot) {
                     let score = score(slot, &scale, now);
                     if score < best.0 {
                         best = (score, at);
@@ -172,15 +172,14 @@ impl<Req: ?Sized> Picker<Req> for Adaptive {
         let members = update.members();
         let table = ByBackend::of(members, self.table.as_deref());
         let mean = members.total_weight() as f32 / members.len().max(1) as f32;
-        let ranks = || 0..members.len();
-        for rank in ranks() {
+        for rank in 0..members.len() {
             if let Some(slot) = table.get(members.handle(rank)) {
-                slot.set_request_cost(mean / members.weight(rank).max(1) as f32);
+                // Nobody of weight 0 is picked.
+                slot.set_request_cost(mean / members.weight(rank) as f32);
             }
         }
-        let slots = ranks().filter_map(|rank| table.get(members.handle(rank)));
-        let seen = slots.filter_map(|slot| slot.seen().map(|seen| seen.others));
-        self.known.learnt.set_seen(seen);
+        let seen = table.iter().filter_map(Slot::seen);
+        self.known.learnt.set_seen(seen.map(|seen| seen.others));
         Some(Arc::new(Self {
             table: Some(Arc::new(table)),
             known: Arc::clone(&self.known),
@@ -210,7 +209,7 @@ impl<Req: ?Sized> Picker<Req> for Adaptive {
                     outcome,
                     now,
                 );
-                slot.leave(backend);
+                slot.leave();
             }
             Event::Reported(report) => known.reported(slot, backend, &report, 1.0, now),
             Event::Probed(report) => known.reported(slot, backend, &report, 0.0, now),
@@ -290,8 +289,10 @@ impl Known {
                 self.learnt.is_failing(now);
             }
             slot.set_failing(failing + LATEST_OUTCOME * (failed - failing));
-            if let Some(Seen { others, .. }) = slot.seen() {
-                slot.see(Seen { others, at: now });
+            // From now on it is forgiven.
+            match slot.seen() {
+                Some(Seen { others, .. }) => slot.see(Seen { others, at: now }),
+                None => self.see(slot, backend, self.learnt.mean(), now),
             }
         }
     }
@@ -377,18 +378,21 @@ fn fade(age: f32) -> f32 {
 
 #[inline]
 fn age(then: u32, now: u32) -> f32 {
+    let age = now.wrapping_sub(then);
     // Another thread's clock can be a little ahead.
-    now.wrapping_sub(then).cast_signed().max(0) as f32
+    if age > AHEAD { 0.0 } else { age as f32 }
 }
 
-/// Time in units of 2^13 ns, about 8 us. They wrap around after ten hours, when what was seen last
-/// is long forgotten.
+/// Time in units of 2^13 ns, about 8 µs. They wrap around after ten hours: of what nobody has looked
+/// at since, a little is then believed again, for a moment.
 #[inline]
 fn tick(time: Instant) -> u32 {
     (since_epoch(time) >> TICK) as u32
 }
 
 const TICK: u32 = 13;
+/// What seems to be as old as that is of a few minutes hence.
+const AHEAD: u32 = u32::MAX - (1 << 25);
 
 const fn ticks(time: Duration) -> f32 {
     time.as_nanos() as f32 / (1 << TICK) as f32

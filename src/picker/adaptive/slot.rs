@@ -1,17 +1,17 @@
-//! What is known of one backend: five words on one cache line.
+//! What is known of one backend: on one cache line.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::backend::Handle;
-use crate::picker::by_backend;
+use crate::picker::by_backend::OfBackend;
 
 /// `Relaxed` all over: each word is a hint on its own, and a reader that finds two words of
 /// different moments picks a little worse, once.
-#[derive(Default)]
 #[repr(align(64))]
 pub(super) struct Slot {
-    /// Which member this is of, and how many of this picker's requests are in flight there.
-    own: AtomicU64,
+    backend: Handle,
+    /// How many of this picker's requests are in flight there.
+    own: AtomicU32,
     /// What was seen last of the others' load, and when.
     seen: AtomicU64,
     /// What is usually seen, and how slow it is beside the others.
@@ -24,7 +24,6 @@ pub(super) struct Slot {
 }
 
 /// Two floats in one word.
-#[derive(Default)]
 struct Pair(AtomicU64);
 
 /// Nothing was ever seen, or foretold.
@@ -37,59 +36,46 @@ pub(super) struct Seen {
     pub(super) at: u32,
 }
 
-impl by_backend::Slot for Slot {
-    fn is_of(&self, backend: Handle) -> bool {
-        name(self.own.load(Ordering::Relaxed)) == name_of(backend)
+impl OfBackend for Slot {
+    fn new(backend: Handle) -> Self {
+        Self {
+            backend,
+            own: AtomicU32::new(0),
+            seen: AtomicU64::new(
+                Seen {
+                    others: NONE,
+                    at: 0,
+                }
+                .word(),
+            ),
+            usual: Pair::new(NONE, 1.0),
+            foretold: Pair::new(NONE, 1.0),
+            cost: Pair::new(1.0, 0.0),
+        }
     }
 
-    fn begin(&self, backend: Handle) {
-        let nobody = u64::from(name_of(backend)) << 32;
-        self.own.store(nobody, Ordering::Relaxed);
-        self.see(Seen {
-            others: NONE,
-            at: 0,
-        });
-        self.usual.store(NONE, 1.0);
-        self.foretold.store(NONE, 1.0);
-        self.cost.store(1.0, 0.0);
+    fn backend(&self) -> Handle {
+        self.backend
     }
-}
-
-/// What tells a member from others that have had its slot; 0 is nobody.
-fn name_of(backend: Handle) -> u32 {
-    backend.generation().wrapping_add(1)
-}
-
-fn name(own: u64) -> u32 {
-    (own >> 32) as u32
 }
 
 impl Slot {
     /// Requests of this picker in flight.
     #[inline]
     pub(super) fn own(&self) -> u32 {
-        self.own.load(Ordering::Relaxed) as u32
+        self.own.load(Ordering::Relaxed)
     }
 
     /// One more; returns how many there were.
     #[inline]
     pub(super) fn enter(&self) -> u32 {
-        self.own.fetch_add(1, Ordering::Relaxed) as u32
+        self.own.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// One less, of this very member.
+    /// One less.
     #[inline]
-    pub(super) fn leave(&self, backend: Handle) {
-        let mut own = self.own.load(Ordering::Relaxed);
-        while name(own) == name_of(backend) && own as u32 > 0 {
-            let left =
-                self.own
-                    .compare_exchange_weak(own, own - 1, Ordering::Relaxed, Ordering::Relaxed);
-            match left {
-                Ok(_) => return,
-                Err(other) => own = other,
-            }
-        }
+    pub(super) fn leave(&self) {
+        self.own.fetch_sub(1, Ordering::Relaxed);
     }
 
     #[inline]
@@ -103,9 +89,8 @@ impl Slot {
     }
 
     #[inline]
-    pub(super) fn see(&self, Seen { others, at }: Seen) {
-        let word = u64::from(others.to_bits()) << 32 | u64::from(at);
-        self.seen.store(word, Ordering::Relaxed);
+    pub(super) fn see(&self, seen: Seen) {
+        self.seen.store(seen.word(), Ordering::Relaxed);
     }
 
     /// What is usually seen of the others' load, if anything was.
@@ -164,7 +149,19 @@ impl Slot {
     }
 }
 
+impl Seen {
+    fn word(self) -> u64 {
+        u64::from(self.others.to_bits()) << 32 | u64::from(self.at)
+    }
+}
+
 impl Pair {
+    fn new(first: f32, second: f32) -> Self {
+        let pair = Self(AtomicU64::new(0));
+        pair.store(first, second);
+        pair
+    }
+
     #[inline]
     fn load(&self) -> (f32, f32) {
         let word = self.0.load(Ordering::Relaxed);

@@ -4,14 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::backend::{Handle, Observation, Outcome};
-use crate::picker::by_backend::Slot;
+use crate::picker::by_backend::OfBackend;
 use crate::time::since_epoch;
 
-/// In nanoseconds and requests. `Relaxed`: each number stands for itself; only whose they are comes
-/// last, so that nobody is taken for the one before.
+/// In nanoseconds and requests. `Relaxed`: each number stands for itself.
 pub(super) struct Stats {
-    /// Whose they are, as one word.
-    backend: AtomicU64,
+    backend: Handle,
     pub(super) response: Average,
     pub(super) service: Average,
     pub(super) queue: Average,
@@ -26,34 +24,20 @@ pub(super) struct Average(AtomicU64);
 const ALPHA: f64 = 0.9;
 /// What a failure counts as at least: 1 s, as in the pool's own latency.
 const FAILED: f64 = 1e9;
-/// The bits of no backend's handle.
-const NOBODY: u64 = u64::MAX;
 
-impl Default for Stats {
-    fn default() -> Self {
+impl OfBackend for Stats {
+    fn new(backend: Handle) -> Self {
         Self {
-            backend: AtomicU64::new(NOBODY),
+            backend,
             response: Average::new(),
             service: Average::new(),
             queue: Average::new(),
             at: AtomicU64::new(0),
         }
     }
-}
 
-impl Slot for Stats {
-    fn is_of(&self, backend: Handle) -> bool {
-        self.backend.load(Ordering::Acquire) == backend.to_bits()
-    }
-
-    /// What a request to the one before writes meanwhile is soon outweighed.
-    fn begin(&self, backend: Handle) {
-        self.backend.store(NOBODY, Ordering::Relaxed);
-        for average in [&self.response, &self.service, &self.queue] {
-            average.forget();
-        }
-        self.at.store(0, Ordering::Relaxed);
-        self.backend.store(backend.to_bits(), Ordering::Release);
+    fn backend(&self) -> Handle {
+        self.backend
     }
 }
 
@@ -101,10 +85,6 @@ impl Average {
     pub(super) fn get(&self) -> Option<f64> {
         let average = f64::from_bits(self.0.load(Ordering::Relaxed));
         (!average.is_nan()).then_some(average)
-    }
-
-    fn forget(&self) {
-        self.0.store(f64::NAN.to_bits(), Ordering::Relaxed);
     }
 
     fn add(&self, sample: f64) {

@@ -6,11 +6,11 @@ use super::stride::Stride;
 use super::weight::ReportedWeight;
 use crate::backend::Handle;
 use crate::picker::Update;
+use crate::picker::by_backend::ByBackend;
 
 /// What a picker was prepared with for one set: what is known of its members, and whose turn it is.
 pub(super) struct Table {
-    /// Of all members, by their slots.
-    members: Box<[Arc<ReportedWeight>]>,
+    members: ByBackend<ReportedWeight>,
     /// Of those that can be picked, with their slots.
     eligible: Box<[(u32, Arc<ReportedWeight>)]>,
     stride: Stride,
@@ -24,26 +24,18 @@ const IN_PROGRESS: u64 = u64::MAX;
 impl Table {
     /// Keeps what was reported of those that were members before.
     pub(super) fn new(update: &Update<'_>, before: Option<&Self>) -> Self {
-        let weight = |handle: Handle| {
-            let known = before.and_then(|before| before.member(handle));
-            known.map_or_else(|| Arc::new(ReportedWeight::new(handle)), Arc::clone)
-        };
-        let members = update.members();
-        let mut members: Vec<_> = (0..members.len())
-            .map(|rank| weight(members.handle(rank)))
-            .collect();
-        members.sort_by_key(|weight| weight.handle().slot());
+        let members = ByBackend::of(update.members(), before.map(|before| &before.members));
         let eligible = update.eligible();
         let eligible: Box<[_]> = (0..eligible.len())
             .filter(|&rank| eligible.weight(rank) > 0)
-            .map(|rank| {
+            .filter_map(|rank| {
                 let handle = eligible.handle(rank);
-                let known = find(&members, handle).map_or_else(|| weight(handle), Arc::clone);
-                (handle.slot() as u32, known)
+                let known = members.shared(handle)?;
+                Some((handle.slot() as u32, Arc::clone(known)))
             })
             .collect();
         Self {
-            members: members.into(),
+            members,
             stride: Stride::new(eligible.len()),
             eligible,
             due: AtomicU64::new(0),
@@ -62,8 +54,8 @@ impl Table {
     }
 
     /// What is known of a member.
-    pub(super) fn member(&self, handle: Handle) -> Option<&Arc<ReportedWeight>> {
-        find(&self.members, handle)
+    pub(super) fn member(&self, handle: Handle) -> Option<&ReportedWeight> {
+        self.members.get(handle)
     }
 
     /// Puts the weights in, if it is time, and nobody else does.
@@ -87,18 +79,4 @@ impl Table {
             self.due.store(next, Ordering::Relaxed);
         }
     }
-}
-
-fn find(members: &[Arc<ReportedWeight>], handle: Handle) -> Option<&Arc<ReportedWeight>> {
-    let slot_of = |member: &Arc<ReportedWeight>| member.handle().slot();
-    // The slots of a pool are nearly the places.
-    let guess = members.get(handle.slot());
-    let guess = guess.filter(|member| slot_of(member) == handle.slot());
-    let search = || {
-        let at = members.binary_search_by_key(&handle.slot(), slot_of).ok();
-        at.and_then(|at| members.get(at))
-    };
-    // The slot may be another backend's by now.
-    let found = guess.or_else(search);
-    found.filter(|member| member.handle() == handle)
 }

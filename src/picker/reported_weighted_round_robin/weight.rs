@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::backend::Handle;
 use crate::load::LoadReport;
+use crate::picker::by_backend::OfBackend;
 
 /// The weight that a backend's reports give it. Shared by all tables that know the backend.
 pub(super) struct ReportedWeight {
-    handle: Handle,
+    backend: Handle,
     /// An `f64`.
     weight: AtomicU64,
     /// When the reports began to come, in nanoseconds.
@@ -23,20 +24,22 @@ pub(super) struct Periods {
     pub(super) expiration: u64,
 }
 
-impl ReportedWeight {
-    pub(super) fn new(handle: Handle) -> Self {
+impl OfBackend for ReportedWeight {
+    fn new(backend: Handle) -> Self {
         Self {
-            handle,
+            backend,
             weight: AtomicU64::new(0),
             since: AtomicU64::new(0),
             last: AtomicU64::new(0),
         }
     }
 
-    pub(super) fn handle(&self) -> Handle {
-        self.handle
+    fn backend(&self) -> Handle {
+        self.backend
     }
+}
 
+impl ReportedWeight {
     /// Takes a weight that was reported at a time. After a silence that let the one before expire,
     /// the blackout begins anew.
     pub(super) fn note(&self, weight: f64, at: u64, periods: Periods) {
