@@ -20,10 +20,10 @@ struct Level {
 }
 
 /// A power of two, so that the place of an answer goes on around the end of the count.
-const ANSWERS: usize = 16;
+const ANSWERS: usize = 32;
 
 /// So many decide.
-const ENOUGH: usize = 8;
+const ENOUGH: usize = 16;
 
 /// With fewer than enough, two more levels are looked at.
 const MOST: usize = ENOUGH - 1 + 2 * ANSWERS;
@@ -32,7 +32,7 @@ const MOST: usize = ENOUGH - 1 + 2 * ANSWERS;
 const TICK: u64 = 1 << 27;
 
 /// Ten seconds.
-const MAX_AGE: u32 = (10_000_000_000 / TICK) as u32;
+const MAX_AGE: u32 = (60_000_000_000 / TICK) as u32;
 
 /// Levels up to this one are of one number each; beyond, eight are an octave.
 const EXACT: u32 = 16;

@@ -169,9 +169,9 @@ impl ScenarioBuilder {
     /// nobody sends any.
     ///
     /// Each probe is so much work for the server, at speed 1, which it does as it does requests;
-    /// it answers at once. One that hangs, or has left, does not answer.
-    pub fn probes(mut self, cost: Duration) -> Self {
-        self.scenario.probes = Some(cost);
+    /// it answers at once. One that hangs, or has left, does not answer. `None` switches them off.
+    pub fn probes(mut self, cost: impl Into<Option<Duration>>) -> Self {
+        self.scenario.probes = cost.into();
         self
     }
 

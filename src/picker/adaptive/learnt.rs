@@ -92,18 +92,24 @@ impl Learnt {
         self.alone.add(ticks, FEW);
     }
 
-    /// Whether a response is to be learnt from: each, as long as little is known, or response times
-    /// foretell something; otherwise each fourth.
+    /// Whether something is to be foretold of a request, to learn from its response time: of each,
+    /// as long as little is known, or response times foretell something; otherwise of each fourth;
+    /// and not where reports say more.
     #[inline]
-    pub(super) fn wants_another(&self) -> bool {
-        const LITTLE: f32 = 256.0;
-        if self.trust.get() > 0.0 || self.others.count() < LITTLE {
-            return true;
+    pub(super) fn wants_to_foretell(&self, now: u32) -> bool {
+        if self.is_reported(now) {
+            return false;
         }
         // Of two threads that count at once one is forgotten, which does not matter.
         let turn = self.turn.load(Ordering::Relaxed);
         self.turn.store(turn.wrapping_add(1), Ordering::Relaxed);
-        turn.is_multiple_of(4)
+        self.learns_from_each() || turn.is_multiple_of(4)
+    }
+
+    #[inline]
+    pub(super) fn learns_from_each(&self) -> bool {
+        const LITTLE: f32 = 256.0;
+        self.trust.get() > 0.0 || self.others.count() < LITTLE
     }
 
     /// A request took so long, for which that load was foretold.

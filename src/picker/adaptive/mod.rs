@@ -46,7 +46,7 @@ use crate::time::since_epoch;
 /// ```
 ///
 /// is picked among the 16 backends that were looked at last, the one with the fewest of our own
-/// requests for its weight of all, and one at random. What a report says is that of the others
+/// requests for its weight of all, and two at random. What a report says is that of the others
 /// alone: our own part in it is known exactly, and changes as we send. It is half forgotten after
 /// the mean time of a request. That there are few candidates, different ones for each client, is
 /// what keeps clients from running after the same backend.
@@ -132,18 +132,19 @@ impl<Req: ?Sized> Picker<Req> for Adaptive {
         let Known { recent, learnt } = &*self.known;
         let scale = learnt.scale(now);
         if cx.can_probe() {
-            ask_for_a_probe(set, scale.mean, mix(!random), cx);
+            ask_for_a_probe(set, scale.mean, mix(random.rotate_left(32)), cx);
         }
         // Nothing is known but our own requests.
         let nobody_else = scale.mean == 0.0 || scale.trust == 0.0;
         if nobody_else && scale.slowness == 0.0 && !learnt.any_failing(now) {
             return Some(least);
         }
-        let mut candidates = [usize::MAX; Recent::LEN + 2];
-        let other = below(mix(random), n as u64) as usize;
+        let mut candidates = [usize::MAX; Recent::LEN + 3];
         candidates[0] = set.handle(least).slot();
-        candidates[1] = set.handle(other).slot();
-        for (place, slot) in candidates[2..].iter_mut().zip(recent.slots()) {
+        for (place, random) in candidates[1..3].iter_mut().zip([mix(random), mix(!random)]) {
+            *place = set.handle(below(random, n as u64) as usize).slot();
+        }
+        for (place, slot) in candidates[3..].iter_mut().zip(recent.slots()) {
             *place = slot;
         }
         // Looked up last: who was seen lately may be masked, or gone.
@@ -171,11 +172,16 @@ impl<Req: ?Sized> Picker<Req> for Adaptive {
     fn prepare(&self, update: &Update<'_>) -> Option<Arc<dyn Picker<Req>>> {
         let members = update.members();
         let table = ByBackend::of(members, self.table.as_deref());
+        // Of those that have left nothing counts any more.
+        for slot in self.table.iter().flat_map(|table| table.iter()) {
+            slot.set_listed(false);
+        }
+        table.iter().for_each(|slot| slot.set_listed(true));
         let mean = members.total_weight() as f32 / members.len().max(1) as f32;
         for rank in 0..members.len() {
             if let Some(slot) = table.get(members.handle(rank)) {
                 // Nobody of weight 0 is picked.
-                slot.set_request_cost(mean / members.weight(rank) as f32);
+                slot.set_cost(mean / members.weight(rank) as f32);
             }
         }
         let seen = table.iter().filter_map(Slot::seen);
@@ -224,8 +230,12 @@ impl<Req: ?Sized> Picker<Req> for Adaptive {
 impl Known {
     fn dispatched(&self, slot: &Slot, now: u32) {
         let alone = slot.enter() == 0;
-        let seen = slot.seen().filter(|_| alone);
         let learnt = &self.learnt;
+        let seen = if alone && learnt.wants_to_foretell(now) {
+            slot.seen()
+        } else {
+            None
+        };
         slot.foretell(seen.map(|_| others(slot, learnt.mean(), learnt.rate(), now)));
     }
 
@@ -241,13 +251,15 @@ impl Known {
             return;
         }
         let reports = self.learnt.is_reported(now);
-        if !reports && !self.learnt.wants_another() {
+        let foretold = slot.foretold();
+        let known = foretold.is_none() && slot.seen().is_some();
+        if !reports && known && !self.learnt.learns_from_each() {
             return;
         }
         let (own, time) = (slot.own().max(1), ticks(latency));
         if own == 1 {
             self.learnt.add_alone(time);
-            if let Some(foretold) = slot.foretold().filter(|_| !reports) {
+            if let Some(foretold) = foretold.filter(|_| !reports) {
                 self.learnt.add_foretold(foretold, time);
             }
         }
@@ -269,9 +281,17 @@ impl Known {
         outcome: Outcome,
         now: u32,
     ) {
-        let failed = match outcome {
-            Outcome::Success => 0.0,
-            Outcome::Failure(_) | Outcome::Rejected => 1.0,
+        match outcome {
+            Outcome::Success => {
+                if let Some((share, at)) = slot.failing() {
+                    slot.set_failing(share * (1.0 - LATEST_OUTCOME), at);
+                }
+            }
+            Outcome::Failure(_) | Outcome::Rejected => {
+                self.learnt.is_failing(now);
+                let share = slot.failing().map_or(0.0, |(share, _)| share);
+                slot.set_failing(share + LATEST_OUTCOME * (1.0 - share), now);
+            }
             Outcome::Cancelled => {
                 // The answer would have taken longer.
                 if let Some(time) = unanswered.filter(|_| !self.learnt.is_reported(now)) {
@@ -280,19 +300,6 @@ impl Known {
                         self.see(slot, backend, others, now);
                     }
                 }
-                return;
-            }
-        };
-        let failing = slot.cost().1;
-        if failing > 0.0 || failed > 0.0 {
-            if failed > 0.0 {
-                self.learnt.is_failing(now);
-            }
-            slot.set_failing(failing + LATEST_OUTCOME * (failed - failing));
-            // From now on it is forgiven.
-            match slot.seen() {
-                Some(Seen { others, .. }) => slot.see(Seen { others, at: now }),
-                None => self.see(slot, backend, self.learnt.mean(), now),
             }
         }
     }
@@ -316,8 +323,10 @@ impl Known {
 
     /// Notes what was seen of the others' load.
     fn see(&self, slot: &Slot, backend: Handle, others: f32, now: u32) {
-        let before = slot.seen().map(|seen| seen.others);
-        self.learnt.replace_seen(before, others);
+        if slot.is_listed() {
+            let before = slot.seen().map(|seen| seen.others);
+            self.learnt.replace_seen(before, others);
+        }
         slot.see(Seen { others, at: now });
         let usual = slot.usual().unwrap_or(0.0);
         slot.set_usual(usual + LATEST_USUAL * (others - usual));
@@ -340,23 +349,20 @@ fn ask_for_a_probe(set: &dyn BackendSet, mean: f32, random: u64, cx: &mut Contex
 /// What a request would meet there, in requests of mean weight.
 #[inline]
 fn score(slot: &Slot, scale: &Scale, now: u32) -> f32 {
-    let requests =
-        slot.own() as f32 + scale.trust * others(slot, scale.mean, scale.rate, now) + 1.0;
+    let others = scale.trust * others(slot, scale.mean, scale.rate, now);
     let slowness = 1.0 + scale.slowness * (slot.slowness() - 1.0);
-    let (cost, failing) = slot.cost();
-    let score = requests * slowness.max(0.1) * cost;
-    if failing > 0.0 {
-        score * punished(slot, failing, now)
-    } else {
-        score
+    let requests = (slot.own() as f32 + others) * slot.cost();
+    let score = (requests + 1.0) * slowness.max(0.1);
+    match slot.failing() {
+        None => score,
+        Some((share, at)) => score * punishment(share, age(at, now)),
     }
 }
 
 #[cold]
-fn punished(slot: &Slot, failing: f32, now: u32) -> f32 {
-    let age = slot.seen().map_or(0.0, |seen| age(seen.at, now));
-    let failing = failing * fade(age / FAILURES_LAST);
-    1.0 + FAILURES * failing * failing
+fn punishment(share: f32, age: f32) -> f32 {
+    let share = share * fade(age / FAILURES_LAST);
+    1.0 + FAILURES * share * share
 }
 
 /// The load that others put on it, as far as that is known.

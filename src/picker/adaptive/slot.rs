@@ -1,6 +1,6 @@
 //! What is known of one backend: on one cache line.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crate::backend::Handle;
 use crate::picker::by_backend::OfBackend;
@@ -19,8 +19,12 @@ pub(super) struct Slot {
     /// What was foretold when the only request in flight was sent, and how slow it was thought to
     /// be before the latest report.
     foretold: Pair,
-    /// How much a request counts here for its weight, and the share of failures.
-    cost: Pair,
+    /// The share of failures, and when the last one was.
+    failing: AtomicU64,
+    /// How much a request counts here for its weight, as a float's bits.
+    cost: AtomicU32,
+    /// It is a member still.
+    listed: AtomicBool,
 }
 
 /// Two floats in one word.
@@ -50,7 +54,9 @@ impl OfBackend for Slot {
             ),
             usual: Pair::new(NONE, 1.0),
             foretold: Pair::new(NONE, 1.0),
-            cost: Pair::new(1.0, 0.0),
+            failing: AtomicU64::new(0),
+            cost: AtomicU32::new(1f32.to_bits()),
+            listed: AtomicBool::new(true),
         }
     }
 
@@ -72,10 +78,21 @@ impl Slot {
         self.own.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// One less.
+    /// One less, if there is any: whoever drives a picker may tell it of ends alone.
     #[inline]
     pub(super) fn leave(&self) {
-        self.own.fetch_sub(1, Ordering::Relaxed);
+        let one_less = |own: u32| own.checked_sub(1);
+        let _ = self
+            .own
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+    }
+
+    pub(super) fn is_listed(&self) -> bool {
+        self.listed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_listed(&self, listed: bool) {
+        self.listed.store(listed, Ordering::Relaxed);
     }
 
     #[inline]
@@ -134,18 +151,26 @@ impl Slot {
         self.foretold.store(others.unwrap_or(NONE), before);
     }
 
-    /// How much a request counts here, and the share of failures.
+    /// How much a request counts here.
     #[inline]
-    pub(super) fn cost(&self) -> (f32, f32) {
-        self.cost.load()
+    pub(super) fn cost(&self) -> f32 {
+        f32::from_bits(self.cost.load(Ordering::Relaxed))
     }
 
-    pub(super) fn set_request_cost(&self, cost: f32) {
-        self.cost.store(cost, self.cost.load().1);
+    pub(super) fn set_cost(&self, cost: f32) {
+        self.cost.store(cost.to_bits(), Ordering::Relaxed);
     }
 
-    pub(super) fn set_failing(&self, failing: f32) {
-        self.cost.store(self.cost.load().0, failing);
+    /// The share of failures, if there were any, and the tick of the last.
+    #[inline]
+    pub(super) fn failing(&self) -> Option<(f32, u32)> {
+        let word = self.failing.load(Ordering::Relaxed);
+        (word != 0).then(|| (f32::from_bits((word >> 32) as u32), word as u32))
+    }
+
+    pub(super) fn set_failing(&self, share: f32, at: u32) {
+        let word = u64::from(share.to_bits()) << 32 | u64::from(at);
+        self.failing.store(word, Ordering::Relaxed);
     }
 }
 

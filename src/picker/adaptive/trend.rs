@@ -65,8 +65,9 @@ impl Trend {
         let share = self.x.add(x, share);
         let from_y = y - self.y.get();
         self.y.mix(y, share);
-        self.xx.mix(from_x * from_x, share);
-        self.xy.mix(from_x * from_y, share);
+        // Around means that have moved towards the sample: the first one says nothing.
+        self.xx.mix(from_x * from_x * (1.0 - share), share);
+        self.xy.mix(from_x * from_y * (1.0 - share), share);
     }
 
     pub(super) fn count(&self) -> f32 {
