@@ -41,14 +41,16 @@ pub struct Completion {
 /// latency.
 #[derive(Clone, Copy)]
 pub(crate) struct Watch {
-    pub(crate) at: Instant,
+    /// And the same in nanoseconds since the epoch.
+    pub(crate) at: (Instant, u64),
     pub(crate) averaged: bool,
 }
 
 impl Watch {
     pub(crate) fn now(averaged: bool) -> Self {
+        let now = now();
         Self {
-            at: now(),
+            at: (now, since_epoch(now)),
             averaged,
         }
     }
@@ -187,7 +189,9 @@ impl Completion {
     /// [`head`](Self::head). Nobody checks whether it is true: pass on only what you believe.
     pub fn report(&mut self, report: LoadReport) {
         if let Some(observer) = self.observer.as_deref() {
-            tell(observer, &self.live, now(), Event::Reported(report));
+            let now = now();
+            let event = Event::Reported(report);
+            tell(observer, &self.live, (now, since_epoch(now)), event);
         }
     }
 
@@ -215,7 +219,8 @@ impl Completion {
 impl Completion {
     pub(crate) fn report_at(&mut self, report: LoadReport, at: Instant) {
         if let Some(observer) = self.observer.as_deref() {
-            tell(observer, &self.live, at, Event::Reported(report));
+            let event = Event::Reported(report);
+            tell(observer, &self.live, (at, since_epoch(at)), event);
         }
     }
 
@@ -240,9 +245,15 @@ fn note_head(
     observer: Option<&dyn Observer>,
 ) {
     let now = now();
-    let latency = live.end_await(since, averaged, outcome, since_epoch(now));
+    let nanos = since_epoch(now);
+    let latency = live.end_await(since, averaged, outcome, nanos);
     if let Some(observer) = observer {
-        tell(observer, live, now, Event::Head { latency, outcome });
+        tell(
+            observer,
+            live,
+            (now, nanos),
+            Event::Head { latency, outcome },
+        );
     }
 }
 
@@ -266,7 +277,7 @@ fn note_end(
     };
     if waiting && outcome == Outcome::Success {
         let latency = duration;
-        tell(observer, live, now, Event::Head { latency, outcome });
+        tell(observer, live, (now, end), Event::Head { latency, outcome });
     }
     let after_head = !waiting || outcome == Outcome::Success;
     let ended = Event::Ended {
@@ -274,7 +285,7 @@ fn note_end(
         outcome,
         after_head,
     };
-    tell(observer, live, now, ended);
+    tell(observer, live, (now, end), ended);
 }
 
 /// Begins to measure, and returns since when. Counts the request back if the observer panics, who
@@ -292,7 +303,7 @@ fn dispatched(live: &Live, observer: Option<&Arc<dyn Observer>>, watch: Watch) -
     }
 
     let Watch { at, averaged } = watch;
-    let since = since_epoch(at);
+    let since = at.1;
     if averaged {
         live.await_head(since);
     }
@@ -305,8 +316,8 @@ fn dispatched(live: &Live, observer: Option<&Arc<dyn Observer>>, watch: Watch) -
 }
 
 #[inline(never)]
-fn tell(observer: &dyn Observer, live: &Live, at: Instant, event: Event) {
-    observer.observe(live.handle(), &Observation::new(at, event));
+fn tell(observer: &dyn Observer, live: &Live, at: (Instant, u64), event: Event) {
+    observer.observe(live.handle(), &Observation::new_at(at.0, at.1, event));
 }
 
 impl Drop for Completion {

@@ -2,11 +2,14 @@ use std::time::{Duration, Instant};
 
 use super::{Handle, Outcome};
 use crate::load::LoadReport;
+use crate::time::since_epoch;
 
 /// Something that happened to a request, or was learnt of a backend, for [`Picker::observe`](crate::Picker::observe).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation {
     at: Instant,
+    /// The same, as pickers that keep it in a word want it: nanoseconds since the epoch.
+    nanos: u64,
     event: Event,
 }
 
@@ -68,7 +71,18 @@ impl Event {
 impl Observation {
     /// An event at a moment.
     pub fn new(at: Instant, event: Event) -> Self {
-        Self { at, event }
+        Self::new_at(at, since_epoch(at), event)
+    }
+
+    #[inline]
+    pub(crate) fn new_at(at: Instant, nanos: u64, event: Event) -> Self {
+        Self { at, nanos, event }
+    }
+
+    /// When it happened, in nanoseconds since the epoch.
+    #[inline]
+    pub(crate) fn nanos(&self) -> u64 {
+        self.nanos
     }
 
     /// Returns when it happened.

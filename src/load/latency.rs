@@ -31,7 +31,7 @@ const MOST: usize = ENOUGH - 1 + 2 * ANSWERS;
 /// In nanoseconds; about an eighth of a second, of which 32 bits last 18 years.
 const TICK: u64 = 1 << 27;
 
-/// Ten seconds.
+/// A minute.
 const MAX_AGE: u32 = (60_000_000_000 / TICK) as u32;
 
 /// Levels up to this one are of one number each; beyond, eight are an octave.
@@ -186,22 +186,22 @@ mod tests {
     fn it_is_the_median_of_the_answers_at_the_level() {
         let latencies = Latencies::new();
         for in_flight in 1..=10 {
-            for sample in 0..16 {
-                let latency = u64::from(in_flight) * 10 + sample;
+            for sample in 0..32 {
+                let latency = u64::from(in_flight) * 100 + sample;
                 latencies.note(in_flight, latency * MILLISECOND, START);
             }
         }
-        assert_eq!(millis(&latencies, 1, START), Some(18));
-        assert_eq!(millis(&latencies, 7, START), Some(78));
+        assert_eq!(millis(&latencies, 1, START), Some(116));
+        assert_eq!(millis(&latencies, 7, START), Some(716));
         // A single one that is slow moves the median by one place at most.
         latencies.note(7, 60 * SECOND, START);
-        assert_eq!(millis(&latencies, 7, START), Some(79));
+        assert_eq!(millis(&latencies, 7, START), Some(717));
     }
 
     #[test]
     fn the_nearest_levels_make_up_for_what_is_missing() {
         let latencies = Latencies::new();
-        for _ in 0..5 {
+        for _ in 0..10 {
             latencies.note(3, 30 * MILLISECOND, START);
             latencies.note(6, 60 * MILLISECOND, START);
             latencies.note(9, 90 * MILLISECOND, START);
@@ -210,19 +210,19 @@ mod tests {
         assert_eq!(millis(&latencies, 5, START), Some(60));
         assert_eq!(millis(&latencies, 2, START), Some(60));
         assert_eq!(millis(&latencies, 1_000_000, START), Some(90));
-        for _ in 0..3 {
+        for _ in 0..6 {
             latencies.note(3, 30 * MILLISECOND, START);
         }
         assert_eq!(millis(&latencies, 2, START), Some(30));
     }
 
     #[test]
-    fn answers_are_forgotten_after_ten_seconds_and_after_sixteen_more() {
+    fn answers_are_forgotten_after_a_minute_and_after_thirty_two_more() {
         let latencies = Latencies::new();
         latencies.note(2, 70 * MILLISECOND, START);
-        assert_eq!(millis(&latencies, 2, START + 9 * SECOND), Some(70));
-        assert_eq!(millis(&latencies, 2, START + 11 * SECOND), None);
-        for _ in 0..16 {
+        assert_eq!(millis(&latencies, 2, START + 59 * SECOND), Some(70));
+        assert_eq!(millis(&latencies, 2, START + 61 * SECOND), None);
+        for _ in 0..32 {
             latencies.note(2, 20 * MILLISECOND, START + SECOND);
         }
         assert_eq!(millis(&latencies, 2, START + SECOND), Some(20));

@@ -28,9 +28,9 @@ use crate::time::{now, since_epoch};
 ///
 /// *Latency* is that of Prequal's servers: the median of recent answers to requests that found about
 /// as many others in flight as are in flight now. Each answer is filed under the requests in flight
-/// at its arrival: exactly up to 16, then in steps of an eighth at most. Of each step the last 16
-/// answers are kept, for 10 s. A report looks at the step of a request that would come now, then at
-/// its neighbours on both sides, further and further away, until it has 8 answers. *Service time* is
+/// at its arrival: exactly up to 16, then in steps of an eighth at most. Of each step the last 32
+/// answers are kept, for a minute. A report looks at the step of a request that would come now, then at
+/// its neighbours on both sides, further and further away, until it has 16 answers. *Service time* is
 /// the same for a request that would come alone. Failed and
 /// cancelled requests are no answers: that they end early does not make a backend fast.
 ///
@@ -40,7 +40,7 @@ use crate::time::{now, since_epoch};
 /// # Cost
 ///
 /// A request costs about ten atomic operations and two readings of the clock, 0.2 µs in all, and a
-/// report as much. Neither locks or allocates. A meter takes 33 KB.
+/// report as much. Neither locks or allocates. A meter takes 64 KB.
 ///
 /// # References
 ///

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::backend::Handle;
 use crate::random::{below, mix};
-use crate::time::now;
+use crate::time::{now, since_epoch};
 
 /// What a pick may use besides the set and the request: the time, chance, and which attempt it is.
 ///
@@ -26,7 +26,8 @@ use crate::time::now;
 #[must_use]
 pub struct Context {
     attempt: u32,
-    now: Option<Instant>,
+    /// And the same in nanoseconds since the epoch.
+    now: Option<(Instant, u64)>,
     random: Option<fastrand::Rng>,
     keyed: bool,
     /// A backend that does not take all of its requests yet has left this one.
@@ -96,7 +97,7 @@ impl Context {
 
     /// Sets the time.
     pub fn at(mut self, now: Instant) -> Self {
-        self.now = Some(now);
+        self.now = Some((now, since_epoch(now)));
         self
     }
 
@@ -129,7 +130,16 @@ impl Context {
 
     /// Returns the time. It stays the same for as long as the context lives.
     pub fn now(&mut self) -> Instant {
-        *self.now.get_or_insert_with(now)
+        self.moment().0
+    }
+
+    /// The time, and the same in nanoseconds since the epoch.
+    #[inline]
+    pub(crate) fn moment(&mut self) -> (Instant, u64) {
+        *self.now.get_or_insert_with(|| {
+            let now = now();
+            (now, since_epoch(now))
+        })
     }
 
     /// How many backends one pick can [`probe`](Self::probe).
@@ -192,7 +202,7 @@ impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context")
             .field("attempt", &self.attempt)
-            .field("now", &self.now)
+            .field("now", &self.now.map(|(now, _)| now))
             .finish_non_exhaustive()
     }
 }

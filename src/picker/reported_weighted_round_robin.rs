@@ -16,7 +16,6 @@ use super::{Context, Needs, Picker, Update};
 use crate::InvalidSetting;
 use crate::backend::{Event, Handle, Observation};
 use crate::set::BackendSet;
-use crate::time::since_epoch;
 
 /// Picks one backend after the other, each as often as what it reports of its load says.
 ///
@@ -222,7 +221,7 @@ impl<Req: ?Sized> Picker<Req> for ReportedWeightedRoundRobin {
                 evenly(set, cx.random())
             };
         };
-        table.update(since_epoch(cx.now()), self.settings);
+        table.update(cx.moment().1, self.settings);
         let mut masked = 0;
         // Whoever has the largest weight takes every turn of its own.
         for _ in 0..2 * table.len() {
@@ -256,7 +255,7 @@ impl<Req: ?Sized> Picker<Req> for ReportedWeightedRoundRobin {
         if let Some(known) = known
             && let Some(weight) = weight_of(&report, self.settings.penalty)
         {
-            let at = since_epoch(observation.at());
+            let at = observation.nanos();
             known.note(weight, at, self.settings.periods);
         }
     }

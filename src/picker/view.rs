@@ -4,7 +4,6 @@ use super::{Context, Needs, NoBackend, Picker, Update};
 use crate::backend::{Completion, Guard, Handle, Live, Observation, Observer, Watch};
 use crate::random::mix;
 use crate::set::{AllMembers, BackendSet, Guarded, List, Masked, Member, Scaled, Snapshot};
-use crate::time::since_epoch;
 
 /// A snapshot and the pickers that were prepared for its lists: always swapped as one.
 pub(crate) struct View<T, Req: ?Sized> {
@@ -236,7 +235,7 @@ impl<T, Req: ?Sized> Entry<T, Req> {
         /// What is masked beyond this takes an allocation.
         const MOST: u32 = 7;
         let guarded = self.list.guarded();
-        let now = guarded.map_or(0, |_| since_epoch(cx.now()));
+        let now = guarded.map_or(0, |_| cx.moment().1);
         let guarded = guarded.filter(|guarded| !guarded.is_over(now));
         let Some(guarded) = guarded else {
             return self
@@ -377,7 +376,7 @@ impl<T, Req: ?Sized> Entry<T, Req> {
     #[inline]
     fn watch(&self, cx: &mut Context) -> Option<Watch> {
         self.watch.then(|| Watch {
-            at: cx.now(),
+            at: cx.moment(),
             averaged: self.averaged,
         })
     }
@@ -387,14 +386,14 @@ impl<T, Req: ?Sized> Entry<T, Req> {
         let Some(guarded) = self.list.guarded().filter(|_| max > 1) else {
             return max;
         };
-        let share = guarded.share(live.guard(), since_epoch(cx.now()));
+        let share = guarded.share(live.guard(), cx.moment().1);
         ((f64::from(max) * share) as u32).max(1)
     }
 
     /// The list as pickers see it while some on it start slowly.
     pub(crate) fn scaled(&self, cx: &mut Context) -> Option<Scaled<'_, T>> {
         let guarded = self.list.guarded()?;
-        Some(Scaled::new(&self.list, guarded, since_epoch(cx.now())))
+        Some(Scaled::new(&self.list, guarded, cx.moment().1))
     }
 
     /// What there is to pick from.

@@ -5,7 +5,7 @@ mod trend;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use self::learnt::{Learnt, Scale};
 use self::recent::Recent;
@@ -16,7 +16,6 @@ use crate::backend::{Event, Handle, Observation, Outcome};
 use crate::load::LoadReport;
 use crate::random::{below, mix};
 use crate::set::BackendSet;
-use crate::time::since_epoch;
 
 /// Picks the backend whose load is the least as far as anything is known of it: from this
 /// program's own requests, from response times, from reports of load and from probes.
@@ -128,7 +127,7 @@ impl<Req: ?Sized> Picker<Req> for Adaptive {
         };
         let random = cx.random();
         let least = set.least_in_flight(random)?;
-        let now = tick(cx.now());
+        let now = tick(cx.moment().1);
         let Known { recent, learnt } = &*self.known;
         let scale = learnt.scale(now);
         if cx.can_probe() {
@@ -196,7 +195,7 @@ impl<Req: ?Sized> Picker<Req> for Adaptive {
         let Some(slot) = self.table.as_ref().and_then(|table| table.get(backend)) else {
             return;
         };
-        let now = tick(observation.at());
+        let now = tick(observation.nanos());
         let known = &*self.known;
         match observation.event() {
             Event::Dispatched => known.dispatched(slot, now),
@@ -392,8 +391,8 @@ fn age(then: u32, now: u32) -> f32 {
 /// Time in units of 2^13 ns, about 8 µs. They wrap around after ten hours: of what nobody has looked
 /// at since, a little is then believed again, for a moment.
 #[inline]
-fn tick(time: Instant) -> u32 {
-    (since_epoch(time) >> TICK) as u32
+fn tick(nanos: u64) -> u32 {
+    (nanos >> TICK) as u32
 }
 
 const TICK: u32 = 13;

@@ -14,7 +14,6 @@ use crate::InvalidSetting;
 use crate::backend::{Event, Handle, Observation};
 use crate::random::below;
 use crate::set::BackendSet;
-use crate::time::since_epoch;
 
 /// Picks the backend of the lowest score of C3: response time, and the cube of the queue.
 ///
@@ -197,7 +196,7 @@ impl C3 {
 
 impl<Req: ?Sized> Picker<Req> for C3 {
     fn pick(&self, set: &dyn BackendSet, _request: &Req, cx: &mut Context) -> Option<usize> {
-        let now = since_epoch(cx.now());
+        let now = cx.moment().1;
         match &self.sampler {
             None => self.best_of_all(set, now, cx),
             Some(sampler) => sampler.best_of(set, cx, |a, b, _| self.is_better(set, a, b, now)),

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::backend::{Handle, Observation, Outcome};
 use crate::picker::by_backend::OfBackend;
-use crate::time::since_epoch;
 
 /// In nanoseconds and requests. `Relaxed`: each number stands for itself.
 pub(super) struct Stats {
@@ -59,8 +58,7 @@ impl Stats {
             }
         };
         self.response.add(sample);
-        self.at
-            .fetch_max(since_epoch(observation.at()), Ordering::Relaxed);
+        self.at.fetch_max(observation.nanos(), Ordering::Relaxed);
     }
 
     pub(super) fn learn(&self, queue: Option<u32>, service: Option<Duration>) {

@@ -20,7 +20,6 @@ use super::{Context, Needs, Picker, Update};
 use crate::backend::{Event, Handle, Observation};
 use crate::load::LoadReport;
 use crate::set::BackendSet;
-use crate::time::since_epoch;
 
 /// Picks by what a few backends have just said of their load, when they were probed.
 ///
@@ -238,7 +237,7 @@ impl Prequal {
         };
         let rif = rif.saturating_sub(own);
         self.state.hot.record(rif);
-        let at = since_epoch(observation.at());
+        let at = observation.nanos();
         let latency = report.latency();
         self.state
             .answers
@@ -262,7 +261,7 @@ fn round(number: f64, cx: &mut Context) -> u32 {
 
 impl<Req: ?Sized> Picker<Req> for Prequal {
     fn pick(&self, set: &dyn BackendSet, _request: &Req, cx: &mut Context) -> Option<usize> {
-        let now = (since_epoch(cx.now()), self.state.hot.from());
+        let now = (cx.moment().1, self.state.hot.from());
         self.name_probes(set, cx);
         let survey = self.state.answers.survey(now.0, now.1, 0);
         let (picked, used) = match self.choose(set, now, survey) {
