@@ -50,27 +50,27 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<(), Stop> {
     match task {
-        Task::Compare(options) => compare(options),
+        Task::Compare(options) => compare(&options),
         Task::Guide(options) => guide::write(&options),
     }
 }
 
-fn compare(options: Options) -> Result<(), Stop> {
+fn compare(options: &Options) -> Result<(), Stop> {
     let scenario = &options.scenario;
     let about = picture::about(scenario, options.seeds as usize);
     println!("{}: {}\n{about}\n", options.name, scenario.title());
-    let all = simulate(scenario, options.contestants, options.seeds);
+    let all = simulate(scenario, &options.contestants, options.seeds);
     println!("{}", table::of(scenario, &all));
     let picture = picture::of(&options.name, scenario, &all, options.server);
-    let path = options.svg;
-    std::fs::write(&path, picture)
+    let path = &options.svg;
+    std::fs::write(path, picture)
         .map_err(|error| Stop::Failed(format!("cannot write {}: {error}", path.display())))?;
     println!("\npicture: {}", path.display());
     Ok(())
 }
 
 /// All pickers with all seeds.
-fn simulate(scenario: &Scenario, contestants: Vec<Contestant>, seeds: u64) -> Vec<Results> {
+fn simulate(scenario: &Scenario, contestants: &[Contestant], seeds: u64) -> Vec<Results> {
     let seeds = seeds as usize;
     let mut reports = parallel::map(contestants.len() * seeds, |run| {
         contestants[run / seeds].run(scenario, (run % seeds) as u64 + 1)

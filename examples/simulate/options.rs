@@ -24,7 +24,7 @@ pub(crate) struct Options {
 
 /// What to do.
 pub(crate) enum Task {
-    Compare(Options),
+    Compare(Box<Options>),
     Guide(GuideOptions),
 }
 
@@ -135,7 +135,7 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Task, Stop> {
     }
     match given.guide.take() {
         Some(docs) => guide(&given, docs).map(Task::Guide),
-        None => comparison(given).map(Task::Compare),
+        None => comparison(given).map(|options| Task::Compare(Box::new(options))),
     }
 }
 
