@@ -3,6 +3,12 @@
 #[doc = include_str!("../docs/design.md")]
 pub mod design {}
 
+// Its examples need these features.
+#[cfg(any(not(doctest), all(feature = "load-reports", feature = "sim")))]
+#[doc = include_str!("../docs/choosing.md")]
+#[doc = include_str!("../docs/choosing.svg")]
+pub mod choosing {}
+
 #[doc = include_str!("../docs/high_availability.md")]
 pub mod high_availability {}
 

@@ -34,7 +34,7 @@
 //! * [`discover`]: where members come from
 //! * `sim`: pickers tried in virtual time, before they are deployed
 //! * `observe`: attempts, told to `tracing`
-//! * [`guide`]: high availability; when backends fail; hashing and affinity; coming from
+//! * [`guide`]: choosing a picker; high availability; when backends fail; hashing and affinity; coming from
 //!   `tower::balance`; how it is built
 //!
 //! # Features

@@ -22,6 +22,20 @@ pub(crate) struct Options {
     pub(crate) svg: PathBuf,
 }
 
+/// What to do.
+pub(crate) enum Task {
+    Compare(Box<Options>),
+    Guide(GuideOptions),
+}
+
+/// The figures of the guide's page.
+pub(crate) struct GuideOptions {
+    /// Where the page and its picture are.
+    pub(crate) docs: PathBuf,
+    pub(crate) requests: u64,
+    pub(crate) seeds: u64,
+}
+
 /// Whatever ends the program early.
 pub(crate) enum Stop {
     Help,
@@ -38,6 +52,8 @@ impl From<lexopt::Error> for Stop {
 const SCENARIO: &str = "w1";
 const REQUESTS: u64 = 300_000;
 const SEEDS: u64 = 3;
+const GUIDE_REQUESTS: u64 = 200_000;
+const GUIDE_SEEDS: u64 = 10;
 
 fn picture() -> PathBuf {
     std::env::temp_dir().join("evenkeel-simulate.svg")
@@ -63,6 +79,9 @@ Usage: simulate [OPTION]...
   --seeds N        how often each picker runs; {SEEDS} unless given
   --server N       whose share over time is drawn; 0 unless given
   --svg PATH       where the picture goes; {} unless given
+  --guide DIR      instead of all that, the figures of the page DIR/choosing.md, which are replaced,
+                   and DIR/choosing.svg; {GUIDE_REQUESTS} requests and {GUIDE_SEEDS} seeds unless
+                   --requests and --seeds are given; takes some ten minutes
   -h, --help       prints this
 
 Latencies are in mean service times.
@@ -73,64 +92,102 @@ Latencies are in mean service times.
     )
 }
 
-pub(crate) fn parse(mut parser: Parser) -> Result<Options, Stop> {
-    let mut name = SCENARIO.to_owned();
-    let mut contestants = Vec::new();
-    let (mut load, mut clients, mut requests) = (None, None, REQUESTS);
-    let (mut seeds, mut server, mut svg) = (SEEDS, 0, picture());
+/// As they were given.
+#[derive(Default)]
+struct Given {
+    name: Option<String>,
+    contestants: Vec<Contestant>,
+    load: Option<f64>,
+    clients: Option<usize>,
+    requests: Option<u64>,
+    seeds: Option<u64>,
+    server: Option<usize>,
+    svg: Option<PathBuf>,
+    guide: Option<PathBuf>,
+}
+
+pub(crate) fn parse(mut parser: Parser) -> Result<Task, Stop> {
+    let mut given = Given::default();
     while let Some(arg) = parser.next()? {
         match arg {
             Short('h') | Long("help") => return Err(Stop::Help),
-            Long("scenario") => name = text(&parser.value()?),
+            Long("scenario") => given.name = Some(text(&parser.value()?)),
             Long("picker") => {
                 let found = Contestant::of_name(&text(&parser.value()?));
                 let contestant = found.map_err(Stop::BadArgument)?;
-                if !contestants.contains(&contestant) {
-                    contestants.push(contestant);
+                if !given.contestants.contains(&contestant) {
+                    given.contestants.push(contestant);
                 }
             }
-            Long("load") => load = Some(number("--load", &parser.value()?)?),
-            Long("clients") => clients = Some(number("--clients", &parser.value()?)?),
-            Long("requests") => requests = number("--requests", &parser.value()?)?,
-            Long("seeds") => seeds = number("--seeds", &parser.value()?)?,
-            Long("server") => server = number("--server", &parser.value()?)?,
-            Long("svg") => svg = parser.value()?.into(),
+            Long("load") => given.load = Some(number("--load", &parser.value()?)?),
+            Long("clients") => given.clients = Some(number("--clients", &parser.value()?)?),
+            Long("requests") => given.requests = Some(number("--requests", &parser.value()?)?),
+            Long("seeds") => given.seeds = Some(number("--seeds", &parser.value()?)?),
+            Long("server") => given.server = Some(number("--server", &parser.value()?)?),
+            Long("svg") => given.svg = Some(parser.value()?.into()),
+            Long("guide") => given.guide = Some(parser.value()?.into()),
             Short(_) | Long(_) | Value(_) => return Err(arg.unexpected().into()),
         }
     }
+    if given.seeds == Some(0) {
+        let message = "invalid --seeds 0: expected 1 or more";
+        return Err(Stop::BadArgument(message.to_owned()));
+    }
+    match given.guide.take() {
+        Some(docs) => guide(&given, docs).map(Task::Guide),
+        None => comparison(given).map(|options| Task::Compare(Box::new(options))),
+    }
+}
+
+fn guide(given: &Given, docs: PathBuf) -> Result<GuideOptions, Stop> {
+    let one_scenario = given.name.is_some() || given.load.is_some() || given.clients.is_some();
+    let one_picture = given.server.is_some() || given.svg.is_some();
+    if one_scenario || one_picture || !given.contestants.is_empty() {
+        let message = "with --guide there is nothing to choose but --requests and --seeds";
+        return Err(Stop::BadArgument(message.to_owned()));
+    }
+    Ok(GuideOptions {
+        docs,
+        requests: given.requests.unwrap_or(GUIDE_REQUESTS),
+        seeds: given.seeds.unwrap_or(GUIDE_SEEDS),
+    })
+}
+
+fn comparison(given: Given) -> Result<Options, Stop> {
+    let name = given.name.unwrap_or_else(|| SCENARIO.to_owned());
     let Some(mut builder) = Scenario::named(&name) else {
         let names = Scenario::NAMES.join(", ");
         let message = format!("unknown scenario {name:?}, expected one of {names}");
         return Err(Stop::BadArgument(message));
     };
-    builder = builder.requests(requests);
-    if let Some(load) = load {
+    builder = builder.requests(given.requests.unwrap_or(REQUESTS));
+    if let Some(load) = given.load {
         builder = builder.load(load);
     }
-    if let Some(clients) = clients {
+    if let Some(clients) = given.clients {
         builder = builder.clients(clients);
     }
     let bad = |error: &dyn Display| Stop::BadArgument(error.to_string());
     let scenario = builder.build().map_err(|error| bad(&error))?;
-    if seeds == 0 {
-        return Err(bad(&"invalid --seeds 0: expected 1 or more"));
-    }
+    let server = given.server.unwrap_or(0);
     if server >= scenario.servers() {
         let last = scenario.servers() - 1;
         return Err(bad(&format!(
             "invalid --server {server}: expected 0 to {last}"
         )));
     }
-    if contestants.is_empty() {
-        contestants = Contestant::all();
-    }
+    let contestants = if given.contestants.is_empty() {
+        Contestant::all()
+    } else {
+        given.contestants
+    };
     Ok(Options {
         name,
         scenario,
         contestants,
-        seeds,
+        seeds: given.seeds.unwrap_or(SEEDS),
         server,
-        svg,
+        svg: given.svg.unwrap_or_else(picture),
     })
 }
 

@@ -9,12 +9,15 @@
 //! | backends differ in speed, slow down at times, or can fail | [`LeastResponseTime`] |
 //! | requests cost much the same and backends are alike | [`RoundRobin`] |
 //! | backends are of different sizes | [`WeightedRoundRobin`], or any of the above with weights |
-//! | backends report how busy they are | [`ReportedWeightedRoundRobin`] |
+//! | several programs use the same backends, or you do not know | [`Adaptive`] |
+//! | the same, as published: by probes; by reports of load | [`Prequal`]; [`C3`] |
+//! | the backends' utilization has to be even, as they report it | [`ReportedWeightedRoundRobin`] |
 //! | no shared state at all, statistics are enough | [`Random`], [`WeightedRandom`] |
 //! | use the first until it is full, keep the others in reserve | [`Ordered`] |
 //! | the same key should go to the same backend: caches, sessions, shards | [`hash::Keyed`] |
 //!
-//! [`Algorithm`] chooses among them at run time, by name.
+//! [`Algorithm`] chooses among them at run time, by name. The guide's page on choosing says what each
+//! goes by, with measurements of many clients, and how to switch reports and probes on.
 //!
 //! # Your own
 //!

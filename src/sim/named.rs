@@ -38,8 +38,8 @@ impl Scenario {
     /// | `bursts` | 10 clients; a tenth of the time, three times as many requests arrive, for 2 s; load 0.6 |
     /// | `heavy-tail` | 10 clients; 4 slots that share themselves, and service times by a law of Pareto up to 10,000 times the lowest; load 0.7 |
     ///
-    /// In all but `w1` and `w2` servers report their load; in all of them they answer probes, at no
-    /// cost.
+    /// In all of them servers report their load on responses, and answer probes at no cost. What of it
+    /// is used depends on the picker; [`reports`](ScenarioBuilder::reports) switches the former off.
     ///
     /// # Examples
     ///
