@@ -30,6 +30,7 @@ fn ideal_shares(algorithm: Algorithm, weights: &[u32]) -> Vec<f64> {
         | Algorithm::LeastRequests
         | Algorithm::ExactLeastRequests
         | Algorithm::LeastResponseTime
+        | Algorithm::Adaptive
         | Algorithm::Prequal
         | Algorithm::C3 => weights.iter().map(|&weight| f64::from(weight)).collect(),
         Algorithm::Ordered => (0..weights.len())
