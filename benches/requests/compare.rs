@@ -62,12 +62,29 @@ pub(crate) fn compare(plan: &Plan, targets: &mut Vec<Target>) {
     let nanos = time.ours[first].undisturbed();
     targets.push(Target::at_most(150.0, nanos, "ns", &what).goal());
 
-    let exact = Algorithm::ExactLeastRequests;
-    let size = plan.against[2];
-    let case = clone_and_call(balance(exact, size, Weights::Equal, &NoOp));
-    let nanos = interleave(&mut [case], &plan.effort)[0].undisturbed();
-    let what = format!("{exact}, {} backends", thousands(size));
-    targets.push(Target::at_most(250.0, nanos, "ns", &what).goal());
+    for (algorithm, most) in [
+        (Algorithm::ExactLeastRequests, 120.0),
+        (Algorithm::Adaptive, 200.0),
+    ] {
+        at_two_sizes(plan, algorithm, most, targets);
+    }
+}
+
+/// What one request costs at 1,000 backends, and how much more at 10,000.
+fn at_two_sizes(plan: &Plan, algorithm: Algorithm, most: f64, targets: &mut Vec<Target>) {
+    let sizes = [plan.against[2], plan.against[3]];
+    let mut cases =
+        sizes.map(|size| clone_and_call(balance(algorithm, size, Weights::Equal, &NoOp)));
+    let samples = interleave(&mut cases, &plan.effort);
+    let [at, over] = sizes.map(thousands);
+    let what = format!("{algorithm}, {at} backends");
+    targets.push(Target::at_most(most, samples[0].undisturbed(), "ns", &what));
+    let growth = samples[1].over(&samples[0]);
+    let what = format!("{algorithm}, {over} backends over {at}");
+    targets.push(Target::at_most(1.5, growth, "x", &what));
+    let allocations = cases.iter_mut().map(Case::allocations).fold(0.0, f64::max);
+    let what = format!("{algorithm}, allocations for one request");
+    targets.push(Target::at_most(0.0, allocations, "", &what));
 }
 
 fn side_by_side<S>(plan: &Plan, algorithm: Algorithm, load: &str, service: fn() -> S) -> Compared

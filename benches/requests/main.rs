@@ -111,7 +111,7 @@ fn main() {
         pickers::alone(&plan);
     }
     if arguments.wants("probed") {
-        probed::alone(&plan);
+        probed::alone(&plan, &mut targets);
     }
     if arguments.wants("threads") {
         threads::compare(&plan, &mut targets);

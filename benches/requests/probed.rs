@@ -11,7 +11,7 @@ use evenkeel::picker::{Context, Picker, Prequal, Update};
 use super::Plan;
 use super::common::measure::{Case, Samples, interleave};
 use super::common::pool::{Weights, pool, within};
-use super::common::report::{Table, figure};
+use super::common::report::{Table, Target, figure};
 use super::common::services::NoOp;
 
 const BACKENDS: usize = 100;
@@ -25,7 +25,7 @@ enum Pick {
     WithProbes,
 }
 
-pub(crate) fn alone(plan: &Plan) {
+pub(crate) fn alone(plan: &Plan, targets: &mut Vec<Target>) {
     let kinds = [Pick::No, Pick::AtOneTime, Pick::WithProbes];
     let mut cases = kinds.map(case);
     let samples = interleave(&mut cases, &plan.effort);
@@ -39,6 +39,8 @@ pub(crate) fn alone(plan: &Plan) {
     table.row("one pick", [figure(nanos[1] - nanos[0])]);
     table.row("and it names 3 to probe", [figure(nanos[2] - nanos[0])]);
     table.print();
+    let pick = nanos[1] - nanos[0];
+    targets.push(Target::at_most(120.0, pick, "ns", "prequal, the pick"));
 }
 
 fn case(pick: Pick) -> Case {

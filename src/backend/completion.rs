@@ -37,8 +37,8 @@ pub struct Completion {
     notes: Notes,
 }
 
-/// When a request begins whose steps are timed, and whether that is to be part of its backend's
-/// latency.
+/// When a request begins whose steps are timed, and whether that is part of its backend's latency in
+/// any case: otherwise that of one in eight is.
 #[derive(Clone, Copy)]
 pub(crate) struct Watch {
     /// And the same in nanoseconds since the epoch.
@@ -102,8 +102,15 @@ impl Completion {
             notes.set_trial(trial);
         }
         // One request in eight will do to find out who is slow.
-        let is_sample = || notes.any(Notes::MEASURED) && fastrand::u8(..) < 32;
-        let (since, observer) = match watch.or_else(|| is_sample().then(|| Watch::now(true))) {
+        let is_sample = || fastrand::u8(..) < 32;
+        let watch = match watch {
+            None => (notes.any(Notes::MEASURED) && is_sample()).then(|| Watch::now(true)),
+            Some(watch) => Some(Watch {
+                averaged: watch.averaged || is_sample(),
+                ..watch
+            }),
+        };
+        let (since, observer) = match watch {
             None => (0, None),
             Some(watch) => {
                 notes.set(Notes::WAITING);

@@ -104,7 +104,8 @@ impl Needs {
     /// request, about 65 ns.
     pub const LATENCY: Self = Self(1);
     /// [`Picker::observe`](super::Picker::observe): two or three readings of the clock and as many
-    /// calls for each request.
+    /// calls for each request. Without [`LATENCY`](Self::LATENCY), the pool learns latency from one
+    /// request in eight.
     pub const OBSERVATIONS: Self = Self(2);
 
     /// An index that makes [`BackendSet::least_in_flight`] fast, whatever the weights: two to four

@@ -21,7 +21,7 @@ pub(crate) struct View<T, Req: ?Sized> {
 pub(crate) struct Entry<T, Req: ?Sized> {
     pub(crate) list: Arc<List<T>>,
     picker: Arc<dyn Picker<Req>>,
-    /// Whether requests are timed, and whether that is to be part of the backends' latency.
+    /// Whether requests are timed, and whether each is part of its backend's latency.
     watch: bool,
     averaged: bool,
     observer: Option<Arc<dyn Observer>>,

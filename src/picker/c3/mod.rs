@@ -49,7 +49,7 @@ use crate::set::BackendSet;
 /// with is not counted. Answers to probes count alike. Where there were none, the queue is 0, and the
 /// service time is the response time.
 ///
-/// *Never measured*, or not for [5 minutes](Self::forget_after): such a backend is tried with one request
+/// *Never measured*, or, if you say so, not for [a while](Self::forget_after): such a backend is tried with one request
 /// at a time, until there is an answer. The paper has read repairs instead, which reach all replicas
 /// now and then: without either, nobody would notice that a backend is well again.
 ///
@@ -88,14 +88,13 @@ pub struct C3 {
 /// The response time of a backend that was never measured and has requests outstanding: more than
 /// any that was.
 const UNKNOWN: f64 = 1e15;
-const FORGET_AFTER: Duration = Duration::from_secs(300);
 
 impl C3 {
     /// Compares all backends.
     pub fn new() -> Self {
         Self {
             clients: 1,
-            forget_after: FORGET_AFTER.as_nanos() as u64,
+            forget_after: u64::MAX,
             sampler: None,
             stats: None,
         }
@@ -132,7 +131,7 @@ impl C3 {
     }
 
     /// Sets for how long a backend may go without a response until it counts as never measured.
-    /// Default 300 s; for ever, with [`Duration::MAX`].
+    /// Default: never, as in the paper.
     ///
     /// # Errors
     ///
