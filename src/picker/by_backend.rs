@@ -55,3 +55,53 @@ impl<S: OfBackend> ByBackend<S> {
         self.0.iter().flatten().map(Arc::as_ref)
     }
 }
+
+#[cfg(all(test, not(evenkeel_loom)))]
+mod tests {
+    use super::*;
+
+    struct Known(Handle);
+
+    impl OfBackend for Known {
+        fn new(backend: Handle) -> Self {
+            Self(backend)
+        }
+
+        fn backend(&self) -> Handle {
+            self.0
+        }
+    }
+
+    struct Set(Vec<Handle>);
+
+    impl BackendSet for Set {
+        fn len(&self) -> usize {
+            self.0.len()
+        }
+
+        fn id(&self, _rank: usize) -> &'static str {
+            ""
+        }
+
+        fn handle(&self, rank: usize) -> Handle {
+            self.0[rank]
+        }
+    }
+
+    #[test]
+    fn what_is_known_stays_with_its_backend_and_not_with_the_slot() {
+        let (stays, leaves, comes) = (Handle::unique(70), Handle::unique(2), Handle::unique(2));
+        let before = ByBackend::<Known>::of(&Set(vec![leaves, stays]), None);
+        let after = ByBackend::of(&Set(vec![stays, comes]), Some(&before));
+        let same =
+            |a: Option<&Arc<Known>>, b: Option<&Arc<Known>>| Arc::ptr_eq(a.unwrap(), b.unwrap());
+        assert!(same(before.shared(stays), after.shared(stays)));
+        assert!(after.get(leaves).is_none() && before.get(comes).is_none());
+        assert!(!same(before.shared(leaves), after.shared(comes)));
+        // Requests to the one that has left still find what they belong to.
+        assert!(before.get(leaves).is_some());
+        assert!(after.at(2).is_some_and(|known| known.0 == comes));
+        assert!(after.at(3).is_none() && after.at(71).is_none());
+        assert_eq!(after.iter().count(), 2);
+    }
+}

@@ -33,3 +33,20 @@ impl Recent {
             .map(|slot| slot as usize)
     }
 }
+
+#[cfg(all(test, not(evenkeel_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_sixteen_are_kept() {
+        let recent = Recent::new();
+        assert_eq!(recent.slots().count(), 0);
+        recent.push(7);
+        assert_eq!(recent.slots().collect::<Vec<_>>(), [7]);
+        (100..100 + Recent::LEN).for_each(|slot| recent.push(slot));
+        let mut slots: Vec<_> = recent.slots().collect();
+        slots.sort_unstable();
+        assert_eq!(slots, (100..100 + Recent::LEN).collect::<Vec<_>>());
+    }
+}

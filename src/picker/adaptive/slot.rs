@@ -202,3 +202,49 @@ impl Pair {
         self.0.store(word, Ordering::Relaxed);
     }
 }
+
+#[cfg(all(test, not(evenkeel_loom)))]
+mod tests {
+    use super::*;
+
+    fn slot() -> Slot {
+        Slot::new(Handle::of_slot(0))
+    }
+
+    #[test]
+    fn a_new_one_knows_nothing() {
+        let slot = slot();
+        assert_eq!(slot.own(), 0);
+        assert!(slot.seen().is_none() && slot.usual().is_none());
+        assert!(slot.foretold().is_none() && slot.failing().is_none());
+    }
+
+    #[test]
+    fn own_requests_are_counted_back_and_never_below_0() {
+        let slot = slot();
+        assert_eq!((slot.enter(), slot.enter(), slot.own()), (0, 1, 2));
+        (0..3).for_each(|_| slot.leave());
+        assert_eq!(slot.own(), 0);
+    }
+
+    #[test]
+    fn what_shares_a_word_does_not_change_its_neighbour() {
+        let slot = slot();
+        slot.set_usual(3.0);
+        slot.set_slowness(2.0);
+        slot.foretell(Some(5.0));
+        slot.set_slowness(4.0);
+        assert_eq!((slot.usual(), slot.foretold()), (Some(3.0), Some(5.0)));
+        assert_eq!(slot.slowness().to_bits(), 4_f32.to_bits());
+        assert_eq!(slot.slowness_before().to_bits(), 2_f32.to_bits());
+        slot.foretell(None);
+        assert!(slot.foretold().is_none());
+        assert_eq!(slot.slowness_before().to_bits(), 2_f32.to_bits());
+        slot.see(Seen {
+            others: 0.0,
+            at: u32::MAX,
+        });
+        let seen = slot.seen().expect("0 is something");
+        assert_eq!((seen.others.to_bits(), seen.at), (0, u32::MAX));
+    }
+}

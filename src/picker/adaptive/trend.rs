@@ -108,3 +108,56 @@ impl Level {
         for_its_load / self.usual.get()
     }
 }
+
+#[cfg(all(test, not(evenkeel_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mean_is_that_of_all_at_first_and_of_the_latest_later() {
+        let mean = Mean::default();
+        for sample in [1.0, 2.0, 6.0] {
+            mean.add(sample, 0.01);
+        }
+        assert!((mean.get() - 3.0).abs() < 1e-5);
+        (0..2_000).for_each(|_| {
+            mean.add(8.0, 0.01);
+        });
+        assert!((mean.get() - 8.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn the_slope_of_a_line_is_found_whatever_the_first_sample() {
+        for first in [0.0, 1e3] {
+            let trend = Trend::default();
+            trend.add(first, 5.0 + 0.5 * first, 0.003);
+            for at in 0..100 {
+                let x = f32::from(at % 7_u8);
+                trend.add(x, 5.0 + 0.5 * x, 0.003);
+            }
+            assert!((trend.slope() - 0.5).abs() < 1e-2, "{}", trend.slope());
+        }
+    }
+
+    #[test]
+    fn nothing_is_foretold_by_what_never_changes_or_by_few_samples() {
+        let (constant, few) = (Trend::default(), Trend::default());
+        (0..1_000).for_each(|_| constant.add(3.0, 4.0, 0.003));
+        (0..19_u8).for_each(|x| few.add(f32::from(x), f32::from(x), 0.003));
+        assert!(constant.slope().abs() < 1e-6 && few.slope().abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_time_is_compared_with_what_is_usual_for_its_load() {
+        let level = Level::default();
+        for at in 0..3_000 {
+            let load = f32::from(at as u8 % 10);
+            level.add(load, 100.0 * (load + 1.0));
+        }
+        // In proportion to the load, and twice that.
+        for load in [0.0, 3.0, 9.0] {
+            let beside = level.add(load, 200.0 * (load + 1.0));
+            assert!((1.8..2.1).contains(&beside), "{beside} at {load}");
+        }
+    }
+}
