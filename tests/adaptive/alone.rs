@@ -35,7 +35,7 @@ fn steps(times: impl Strategy<Value = u64> + 'static) -> impl Strategy<Value = V
 fn world(weights: &[u32]) -> World {
     let members = weights.iter().enumerate();
     let backends = members.map(|(at, &weight)| Backend::new(at.to_string(), at).weight(weight));
-    World::over(Pool::from_iter(backends), Arc::new(Adaptive::new()))
+    World::over(backends.collect(), Arc::new(Adaptive::new()))
 }
 
 fn weights() -> impl Strategy<Value = Vec<u32>> {
