@@ -131,9 +131,9 @@ fn begin(world: &World, running: &mut Vec<Request>) {
     }
 }
 
-fn take(world: &World, running: &mut Vec<Request>, step: Step) {
+fn take(world: &World, running: &mut Vec<Request>, step: &Step) {
     let place = |at: Index| (!running.is_empty()).then(|| at.index(running.len()));
-    match step {
+    match *step {
         Step::Begin(requests) => (0..requests).for_each(|_| begin(world, running)),
         Step::Head(at) => {
             if let Some(at) = place(at) {
@@ -209,7 +209,7 @@ proptest! {
     ) {
         let (world, mut running) = (world(algorithm, backends), Vec::new());
         for step in steps {
-            take(&world, &mut running, step);
+            take(&world, &mut running, &step);
         }
         begin(&world, &mut running);
         let counted = |world: &World| -> usize {
@@ -230,7 +230,7 @@ proptest! {
     fn the_adaptive_picker_gets_over_anything(backends in 2..12_usize, steps in steps()) {
         let (world, mut running) = (world(Algorithm::Adaptive, backends), Vec::new());
         for step in steps {
-            take(&world, &mut running, step);
+            take(&world, &mut running, &step);
         }
         drop(running);
         let fresh = (0..backends).map(|at| Backend::new(at.to_string(), at));

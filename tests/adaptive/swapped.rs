@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use evenkeel::backend::BackendInfo;
 use evenkeel::picker::{Adaptive, Algorithm};
 
 use crate::in_flight;
@@ -23,7 +24,9 @@ fn requests_of_the_picker_before_change_nothing_for_the_next() {
     let _held: Vec<_> = (0..3).map(|_| world.begin_at(0)).collect();
     world.probed(0, in_flight(3));
     world.probed(1, in_flight(4));
-    before.into_iter().for_each(|request| request.succeed());
+    for request in before {
+        request.succeed();
+    }
     // 3 own against 4 others: one more, and they are alike.
     let (picked, _held) = world.begin_many(3);
     assert_eq!(picked[0], 0);
@@ -62,7 +65,7 @@ fn every_picker_can_follow_every_other_while_requests_run() {
                     request.succeed();
                 }
             });
-            let left: usize = world.pool.list().iter().map(|info| info.in_flight()).sum();
+            let left: usize = world.pool.list().iter().map(BackendInfo::in_flight).sum();
             assert_eq!(left, 0, "{first}, then {second}");
         }
     }
