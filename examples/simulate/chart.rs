@@ -14,7 +14,7 @@ pub(crate) struct Chart {
     pub(crate) lines: Vec<Line>,
 }
 
-const WIDTH: f64 = 1040.0;
+const WIDTH: f64 = 1100.0;
 const HEAD: f64 = 70.0;
 const LEFT: f64 = 80.0;
 const RIGHT: f64 = 790.0;
@@ -42,7 +42,7 @@ pub(crate) fn page(heading: &str, about: &str, names: &[String], charts: &[Chart
     let legend = HEAD + TOP + 22.0 * names.len() as f64 + 40.0;
     let height = (HEAD + CHART * charts.len() as f64 + 10.0).max(legend);
     let mut svg = format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" font-family="Helvetica, Arial, sans-serif" font-size="13" fill="#222">
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" font-family="Helvetica, Arial, sans-serif" font-size="13" fill="#222" style="max-width:100%;height:auto">
 <rect width="100%" height="100%" fill="white"/>
 <text x="{LEFT}" y="30" font-size="19" font-weight="bold">{heading}</text>
 <text x="{LEFT}" y="52" fill="#555">{about}</text>
