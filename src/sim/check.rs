@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Scenario;
+use super::{Scenario, To};
 use crate::InvalidSetting;
 
 pub(super) const MOST_SERVERS: usize = 100_000;
@@ -55,7 +55,35 @@ impl Scenario {
         }
         let mut changes = self.changes.iter();
         changes.try_for_each(|change| change.check(self.servers))?;
+        self.check_hanging()?;
         self.check_start()
+    }
+
+    /// Whoever hangs goes on some time: a run with requests that never end has no end either.
+    fn check_hanging(&self) -> Result<(), InvalidSetting> {
+        let length = self.length();
+        let changes = || {
+            self.changes
+                .iter()
+                .map(|change| (change.when.at(length), change))
+        };
+        for (from, hangs) in changes().filter(|(_, change)| change.to == To::Hanging(true)) {
+            let goes_on = |server: &usize| {
+                changes().any(|(until, change)| {
+                    until > from
+                        && change.to == To::Hanging(false)
+                        && change.servers.contains(server)
+                })
+            };
+            if let Some(server) = hangs.servers.iter().find(|server| !goes_on(server)) {
+                return Err(InvalidSetting::new(
+                    "end of hanging of server",
+                    server,
+                    "after its beginning",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The load is relative to what is there.

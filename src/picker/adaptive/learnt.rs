@@ -88,6 +88,11 @@ impl Learnt {
         self.alone.get().max(1e-3)
     }
 
+    /// Whether that is known.
+    pub(super) fn knows_times(&self) -> bool {
+        self.alone.count() > 0.0
+    }
+
     pub(super) fn add_alone(&self, ticks: f32) {
         self.alone.add(ticks, FEW);
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use self::learnt::{Learnt, Scale};
 use self::recent::Recent;
 use self::slot::{Seen, Slot};
-use super::by_backend::ByBackend;
+use super::by_backend::{ByBackend, OfBackend};
 use super::{Context, Needs, Picker, Update};
 use crate::backend::{Event, Handle, Observation, Outcome};
 use crate::load::LoadReport;
@@ -44,7 +44,7 @@ use crate::set::BackendSet;
 /// usual  = 0.4 × mean of all backends + 0.6 × moving average of this one
 /// ```
 ///
-/// is picked among the 16 backends that were looked at last, the one with the fewest of our own
+/// is picked among those of the last 16 looks, the one with the fewest of our own
 /// requests for its weight of all, and two at random. What a report says is that of the others
 /// alone: our own part in it is known exactly, and changes as we send. It is half forgotten after
 /// the mean time of a request. That there are few candidates, different ones for each client, is
@@ -62,7 +62,7 @@ use crate::set::BackendSet;
 ///
 /// Of weights it knows that a backend of twice the weight takes twice the requests.
 ///
-/// O(16), 64 bytes for each backend, and the recording of
+/// O(16), 136 bytes for each backend, and the recording of
 /// [`Needs::OBSERVATIONS`] and [`Needs::LOAD_INDEX`]. Before it was
 /// [prepared](Picker::prepare) for a set it goes by requests in flight alone.
 ///
@@ -82,10 +82,11 @@ use crate::set::BackendSet;
 /// let balance = Balance::<_, ()>::adaptive(Pool::from([Backend::new("a", service)]));
 /// # let _ = balance;
 /// ```
-#[derive(Clone)]
 #[must_use]
 pub struct Adaptive {
-    table: Option<Arc<ByBackend<Slot>>>,
+    table: Option<ByBackend<Slot>>,
+    /// How much a request counts at each slot, for its weight, if weights differ.
+    costs: Option<Box<[f32]>>,
     known: Arc<Known>,
 }
 
@@ -100,6 +101,7 @@ impl Adaptive {
     pub fn new() -> Self {
         Self {
             table: None,
+            costs: None,
             known: Arc::new(Known {
                 recent: Recent::new(),
                 learnt: Learnt::default(),
@@ -122,7 +124,7 @@ const FAILURES_LAST: f32 = ticks(Duration::from_secs(10));
 impl<Req: ?Sized> Picker<Req> for Adaptive {
     fn pick(&self, set: &dyn BackendSet, _request: &Req, cx: &mut Context) -> Option<usize> {
         let n = set.len();
-        let Some(table) = self.table.as_deref().filter(|_| n > 1) else {
+        let Some(table) = self.table.as_ref().filter(|_| n > 1) else {
             return set.least_in_flight(cx.random());
         };
         let random = cx.random();
@@ -149,9 +151,9 @@ impl<Req: ?Sized> Picker<Req> for Adaptive {
         // Looked up last: who was seen lately may be masked, or gone.
         loop {
             let mut best = (f32::INFINITY, 0);
-            for (at, &slot) in candidates.iter().enumerate() {
-                if let Some(slot) = table.at(slot) {
-                    let score = score(slot, &scale, now);
+            for (at, &candidate) in candidates.iter().enumerate() {
+                if let Some(slot) = table.at(candidate) {
+                    let score = score(slot, self.cost(candidate), &scale, now);
                     if score < best.0 {
                         best = (score, at);
                     }
@@ -170,23 +172,17 @@ impl<Req: ?Sized> Picker<Req> for Adaptive {
 
     fn prepare(&self, update: &Update<'_>) -> Option<Arc<dyn Picker<Req>>> {
         let members = update.members();
-        let table = ByBackend::of(members, self.table.as_deref());
+        let table = ByBackend::of(members, self.table.as_ref());
         // Of those that have left nothing counts any more.
-        for slot in self.table.iter().flat_map(|table| table.iter()) {
-            slot.set_listed(false);
+        for slot in self.table.iter().flat_map(ByBackend::iter) {
+            slot.set_listed(table.get(slot.backend()).is_some());
         }
         table.iter().for_each(|slot| slot.set_listed(true));
-        let mean = members.total_weight() as f32 / members.len().max(1) as f32;
-        for rank in 0..members.len() {
-            if let Some(slot) = table.get(members.handle(rank)) {
-                // Nobody of weight 0 is picked.
-                slot.set_cost(mean / members.weight(rank) as f32);
-            }
-        }
         let seen = table.iter().filter_map(Slot::seen);
         self.known.learnt.set_seen(seen.map(|seen| seen.others));
         Some(Arc::new(Self {
-            table: Some(Arc::new(table)),
+            table: Some(table),
+            costs: costs(members),
             known: Arc::clone(&self.known),
         }))
     }
@@ -224,6 +220,30 @@ impl<Req: ?Sized> Picker<Req> for Adaptive {
     fn needs(&self) -> Needs {
         Needs::OBSERVATIONS | Needs::LOAD_INDEX
     }
+}
+
+impl Adaptive {
+    #[inline]
+    fn cost(&self, slot: usize) -> f32 {
+        let costs = self.costs.as_deref();
+        costs.map_or(1.0, |costs| costs.get(slot).copied().unwrap_or(1.0))
+    }
+}
+
+/// For each slot the mean weight over its own. A weight of 0 makes it infinite: nobody picks that.
+fn costs(members: &dyn BackendSet) -> Option<Box<[f32]>> {
+    let ranks = || 0..members.len();
+    let first = members.weight(0);
+    if first > 0 && ranks().all(|rank| members.weight(rank) == first) {
+        return None;
+    }
+    let mean = members.total_weight() as f32 / members.len().max(1) as f32;
+    let end = ranks().map(|rank| members.handle(rank).slot() + 1).max();
+    let mut costs = vec![1.0; end.unwrap_or(0)];
+    for rank in ranks() {
+        costs[members.handle(rank).slot()] = mean / members.weight(rank) as f32;
+    }
+    Some(costs.into_boxed_slice())
 }
 
 impl Known {
@@ -293,7 +313,9 @@ impl Known {
             }
             Outcome::Cancelled => {
                 // The answer would have taken longer.
-                if let Some(time) = unanswered.filter(|_| !self.learnt.is_reported(now)) {
+                let learnt = &self.learnt;
+                let counts = learnt.knows_times() && !learnt.is_reported(now);
+                if let Some(time) = unanswered.filter(|_| counts) {
                     let others = ticks(time) / self.learnt.alone() / slot.own().max(1) as f32;
                     if slot.seen().is_none_or(|seen| others > seen.others) {
                         self.see(slot, backend, others, now);
@@ -322,11 +344,15 @@ impl Known {
 
     /// Notes what was seen of the others' load.
     fn see(&self, slot: &Slot, backend: Handle, others: f32, now: u32) {
+        // A number that is out of all proportion is as good as one that is just very large, and
+        // sooner forgotten.
+        const MOST: f32 = 64.0;
+        let others = others.min(MOST * (self.learnt.mean() + 1.0));
+        let before = slot.see(Seen { others, at: now });
         if slot.is_listed() {
-            let before = slot.seen().map(|seen| seen.others);
-            self.learnt.replace_seen(before, others);
+            self.learnt
+                .replace_seen(before.map(|seen| seen.others), others);
         }
-        slot.see(Seen { others, at: now });
         let usual = slot.usual().unwrap_or(0.0);
         slot.set_usual(usual + LATEST_USUAL * (others - usual));
         self.recent.push(backend.slot());
@@ -347,10 +373,10 @@ fn ask_for_a_probe(set: &dyn BackendSet, mean: f32, random: u64, cx: &mut Contex
 
 /// What a request would meet there, in requests of mean weight.
 #[inline]
-fn score(slot: &Slot, scale: &Scale, now: u32) -> f32 {
+fn score(slot: &Slot, cost: f32, scale: &Scale, now: u32) -> f32 {
     let others = scale.trust * others(slot, scale.mean, scale.rate, now);
     let slowness = 1.0 + scale.slowness * (slot.slowness() - 1.0);
-    let requests = (slot.own() as f32 + others) * slot.cost();
+    let requests = (slot.own() as f32 + others) * cost;
     let score = (requests + 1.0) * slowness.max(0.1);
     match slot.failing() {
         None => score,
@@ -364,15 +390,19 @@ fn punishment(share: f32, age: f32) -> f32 {
     1.0 + FAILURES * share * share
 }
 
-/// The load that others put on it, as far as that is known.
+/// The load that others put on it, as far as that is known: what was seen is half forgotten after
+/// the time of a request, and what is usual after that of a thousand, so that nobody is shunned for
+/// good.
 #[inline]
 fn others(slot: &Slot, mean: f32, rate: f32, now: u32) -> f32 {
+    const USUAL_LASTS: f32 = 1000.0;
     let usual = slot.usual().unwrap_or(mean);
-    let usual = mean + USUAL_OF_ITS_OWN * (usual - mean);
-    match slot.seen() {
-        None => usual,
-        Some(seen) => usual + (seen.others - usual) * fade(age(seen.at, now) * rate),
-    }
+    let Some(seen) = slot.seen() else {
+        return mean;
+    };
+    let age = age(seen.at, now) * rate;
+    let usual = mean + USUAL_OF_ITS_OWN * (usual - mean) * fade(age / USUAL_LASTS);
+    usual + (seen.others - usual) * fade(age)
 }
 
 /// About exp(-age), without the cost of it.

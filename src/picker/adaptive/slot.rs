@@ -21,8 +21,6 @@ pub(super) struct Slot {
     foretold: Pair,
     /// The share of failures, and when the last one was.
     failing: AtomicU64,
-    /// How much a request counts here for its weight, as a float's bits.
-    cost: AtomicU32,
     /// It is a member still.
     listed: AtomicBool,
 }
@@ -55,7 +53,6 @@ impl OfBackend for Slot {
             usual: Pair::new(NONE, 1.0),
             foretold: Pair::new(NONE, 1.0),
             failing: AtomicU64::new(0),
-            cost: AtomicU32::new(1f32.to_bits()),
             listed: AtomicBool::new(true),
         }
     }
@@ -97,17 +94,13 @@ impl Slot {
 
     #[inline]
     pub(super) fn seen(&self) -> Option<Seen> {
-        let word = self.seen.load(Ordering::Relaxed);
-        let others = f32::from_bits((word >> 32) as u32);
-        (others >= 0.0).then_some(Seen {
-            others,
-            at: word as u32,
-        })
+        Seen::of(self.seen.load(Ordering::Relaxed))
     }
 
+    /// Notes what is seen now; returns what was before.
     #[inline]
-    pub(super) fn see(&self, seen: Seen) {
-        self.seen.store(seen.word(), Ordering::Relaxed);
+    pub(super) fn see(&self, seen: Seen) -> Option<Seen> {
+        Seen::of(self.seen.swap(seen.word(), Ordering::Relaxed))
     }
 
     /// What is usually seen of the others' load, if anything was.
@@ -151,16 +144,6 @@ impl Slot {
         self.foretold.store(others.unwrap_or(NONE), before);
     }
 
-    /// How much a request counts here.
-    #[inline]
-    pub(super) fn cost(&self) -> f32 {
-        f32::from_bits(self.cost.load(Ordering::Relaxed))
-    }
-
-    pub(super) fn set_cost(&self, cost: f32) {
-        self.cost.store(cost.to_bits(), Ordering::Relaxed);
-    }
-
     /// The share of failures, if there were any, and the tick of the last.
     #[inline]
     pub(super) fn failing(&self) -> Option<(f32, u32)> {
@@ -175,6 +158,15 @@ impl Slot {
 }
 
 impl Seen {
+    #[inline]
+    fn of(word: u64) -> Option<Self> {
+        let others = f32::from_bits((word >> 32) as u32);
+        (others >= 0.0).then_some(Self {
+            others,
+            at: word as u32,
+        })
+    }
+
     fn word(self) -> u64 {
         u64::from(self.others.to_bits()) << 32 | u64::from(self.at)
     }

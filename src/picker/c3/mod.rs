@@ -51,7 +51,8 @@ use crate::set::BackendSet;
 ///
 /// *Never measured*, or, if you say so, not for [a while](Self::forget_after): such a backend is tried with one request
 /// at a time, until there is an answer. The paper has read repairs instead, which reach all replicas
-/// now and then: without either, nobody would notice that a backend is well again.
+/// now and then. By default nobody is forgotten, so a backend whose last answer was slow is tried again
+/// only when the others look worse.
 ///
 /// The paper's rate control is not part of this: a [limit](crate::backend::Backend::max_in_flight) bounds what
 /// a backend is given.
@@ -161,7 +162,8 @@ impl C3 {
         let service = stats.service.get().unwrap_or(response).max(1.0);
         let queue = stats.queue.get().unwrap_or(0.0);
         let q = 1.0 + in_flight * f64::from(self.clients) + queue;
-        response - service + q * q * q * service
+        // As one product: a service time beyond all measure must not hide the rest.
+        response + (q * q * q - 1.0) * service
     }
 
     fn is_better(&self, set: &dyn BackendSet, a: usize, b: usize, now: u64) -> bool {

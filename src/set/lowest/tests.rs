@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use super::*;
 use crate::backend::{Completion, Handle, LatencySettings, Live};
 
