@@ -335,3 +335,15 @@ fn settings_that_make_no_sense_are_refused_with_their_value() {
     assert_eq!(forget, "invalid time to forget 0ns: expected more than 0");
     assert!(C3::new().forget_after(Duration::MAX).is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_service_time_beyond_all_measure_does_not_make_a_backend_the_best() {
+    let selector = selector(&["a", "b"], C3::new());
+    let for_ever = queue(1).with_service_time(std::time::Duration::MAX);
+    measure(&selector, "a", 900, Some(for_ever)).await;
+    let quick = queue(1).with_service_time(millis(1));
+    measure(&selector, "b", 1, Some(quick)).await;
+    for _ in 0..20 {
+        assert_eq!(next(&selector), "b");
+    }
+}

@@ -6,6 +6,7 @@
 mod alone;
 mod anything;
 mod failing;
+mod healing;
 mod members;
 mod others;
 #[cfg(feature = "sim")]

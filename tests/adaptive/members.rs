@@ -121,9 +121,9 @@ fn who_gets_the_slot_of_one_that_has_left_begins_from_nothing() {
         world.probed(1, in_flight(10));
         world.probed(2, in_flight(10));
         succeeded(&world);
-        // It is expected to be as loaded as the others.
+        // It is expected to have a little less than the others, so that it is looked at.
         let spread = world.spread(30);
-        assert!((9..=11).contains(&spread[3]), "{spread:?}, before: {load}");
+        assert!((9..=16).contains(&spread[3]), "{spread:?}, before: {load}");
     }
 }
 

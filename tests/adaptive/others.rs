@@ -84,10 +84,10 @@ fn what_was_seen_fades_with_the_time_that_a_request_takes() {
     let (soon, later) = (reluctance(50), reluctance(200));
     assert!((8..16).contains(&soon), "{soon}");
     assert!((3..8).contains(&later), "{later}");
-    // Until only what it usually is counts, which is a little more now.
+    // Until it is looked at again, because nobody has for so long.
     for long in [60_000, HOUR, 4 * HOUR, 6 * HOUR, 8 * HOUR, 30 * HOUR] {
         let left = reluctance(long);
-        assert!((1..8).contains(&left), "{left} after {long} ms");
+        assert!(left < 8, "{left} after {long} ms");
     }
 }
 

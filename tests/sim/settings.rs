@@ -73,6 +73,10 @@ fn values_out_of_bounds_are_refused_with_the_value_and_what_was_expected() {
         "invalid mean service time 0ns: expected 1 microsecond to 1 day",
     );
     refused(
+        ten().hanging(0.9, 0.1, [3]),
+        "invalid end of hanging of server 3: expected after its beginning",
+    );
+    refused(
         ten().timeout(Duration::ZERO),
         "invalid timeout 0ns: expected 1 microsecond to 1 day",
     );

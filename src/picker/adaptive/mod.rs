@@ -41,26 +41,26 @@ use crate::set::BackendSet;
 /// ```text
 /// ((own + others) × mean weight / weight + 1) × slowness
 /// others = usual + (last seen - usual) × fade(age)
-/// usual  = 0.4 × mean of all backends + 0.6 × moving average of this one
+/// usual  = mean of all backends + 0.6 × (moving average of this one - mean) × fade(age / 1000)
+/// fade(x) = 1 / (1 + x + x²/2), of the age in halves of the mean time of a request
 /// ```
 ///
-/// is picked among those of the last 16 looks, the one with the fewest of our own
-/// requests for its weight of all, and two at random. What a report says is that of the others
-/// alone: our own part in it is known exactly, and changes as we send. It is half forgotten after
-/// the mean time of a request. That there are few candidates, different ones for each client, is
-/// what keeps clients from running after the same backend.
+/// is picked among those of the last 16 looks, the one with the fewest of our own requests for its
+/// weight of all, and two at random. What a report says is that of the others alone: our own part in
+/// it is known exactly, and changes as we send. That there are few candidates, different ones for
+/// each client, is what keeps clients from running after the same backend. Whoever has not been
+/// looked at for the time of 2,000 requests counts as idle, so that somebody looks.
 ///
 /// Without reports, "last seen" is the last response time in units of the mean one of a request
 /// that met none of ours; it counts as far as it has foretold response times before (the slope of a
-/// regression, 0 to 1). With one client that is nothing, and the fewest requests in flight decide.
+/// regression, 0 to 1). With one client and backends that are alike that is next to nothing, and the
+/// fewest requests in flight decide.
 ///
 /// "Slowness" is the latency that a backend reports, in relation to that of all at the same load
 /// (a power of the load, fitted as reports come), as far as it has shown in response times.
 ///
-/// Backends that fail are left alone: their part of failures, a moving average over three requests
-/// or so that fades within 10 s, raises the score up to 65-fold.
-///
-/// Of weights it knows that a backend of twice the weight takes twice the requests.
+/// Backends that fail are left alone: their share of failures, a moving average over three requests
+/// or so of which 0.4 is left 10 s after the last failure, raises the score up to 65-fold.
 ///
 /// O(16), 136 bytes for each backend, and the recording of
 /// [`Needs::OBSERVATIONS`] and [`Needs::LOAD_INDEX`]. Before it was
@@ -115,6 +115,10 @@ const USUAL_OF_ITS_OWN: f32 = 0.6;
 /// How much the latest look counts in what is usual, or slow, at a backend; and an outcome in its
 /// share of failures.
 const LATEST_USUAL: f32 = 0.2;
+/// For how long it counts what is usual at a backend, and until when it is looked at again, in half
+/// the time that a request takes.
+const USUAL_LASTS: f32 = 1000.0;
+const FORGOTTEN: f32 = 4.0 * USUAL_LASTS;
 const LATEST_SLOWNESS: f32 = 0.3;
 const LATEST_OUTCOME: f32 = 0.3;
 /// For how much more a backend counts that only fails, and how long, in ticks, that stays in mind.
@@ -354,7 +358,12 @@ impl Known {
                 .replace_seen(before.map(|seen| seen.others), others);
         }
         let usual = slot.usual().unwrap_or(0.0);
-        slot.set_usual(usual + LATEST_USUAL * (others - usual));
+        // What is long ago counts for less.
+        let kept = before.map_or(1.0, |seen| {
+            fade(age(seen.at, now) * self.learnt.rate() / USUAL_LASTS)
+        });
+        let latest = 1.0 - (1.0 - LATEST_USUAL) * kept;
+        slot.set_usual(usual + latest * (others - usual));
         self.recent.push(backend.slot());
     }
 }
@@ -391,16 +400,19 @@ fn punishment(share: f32, age: f32) -> f32 {
 }
 
 /// The load that others put on it, as far as that is known: what was seen is half forgotten after
-/// the time of a request, and what is usual after that of a thousand, so that nobody is shunned for
-/// good.
+/// the time of a request, what is usual after that of hundreds. Whoever has not been looked at for
+/// thousands counts as idle, so that somebody looks, and nobody is shunned for good.
 #[inline]
 fn others(slot: &Slot, mean: f32, rate: f32, now: u32) -> f32 {
-    const USUAL_LASTS: f32 = 1000.0;
     let usual = slot.usual().unwrap_or(mean);
     let Some(seen) = slot.seen() else {
-        return mean;
+        // Low enough to be looked at.
+        return (1.0 - USUAL_OF_ITS_OWN) * mean;
     };
     let age = age(seen.at, now) * rate;
+    if age > FORGOTTEN {
+        return 0.0;
+    }
     let usual = mean + USUAL_OF_ITS_OWN * (usual - mean) * fade(age / USUAL_LASTS);
     usual + (seen.others - usual) * fade(age)
 }
