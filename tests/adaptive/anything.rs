@@ -189,15 +189,7 @@ fn world(algorithm: Algorithm, backends: usize) -> World {
     let pool: Pool<_> = (0..backends)
         .map(|at| Backend::new(at.to_string(), at))
         .collect();
-    let world = World::over(pool, algorithm.picker());
-    // Before the first answer Adaptive takes what is cancelled for a load beyond all numbers: a
-    // known defect. Take this out when it is mended.
-    if backends > 0 {
-        let first = world.begin_at(0);
-        world.pass(millis(1));
-        first.succeed();
-    }
-    world
+    World::over(pool, algorithm.picker())
 }
 
 proptest! {

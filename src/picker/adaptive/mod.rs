@@ -1,19 +1,22 @@
+mod known;
 mod learnt;
 mod recent;
+mod score;
 mod slot;
+mod ticks;
 mod trend;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use self::learnt::{Learnt, Scale};
+use self::known::Known;
 use self::recent::Recent;
-use self::slot::{Seen, Slot};
+use self::score::score;
+use self::slot::Slot;
+use self::ticks::tick;
 use super::by_backend::{ByBackend, OfBackend};
 use super::{Context, Needs, Picker, Update};
-use crate::backend::{Event, Handle, Observation, Outcome};
-use crate::load::LoadReport;
+use crate::backend::{Event, Handle, Observation};
 use crate::random::{below, mix};
 use crate::set::BackendSet;
 
@@ -90,40 +93,16 @@ pub struct Adaptive {
     known: Arc<Known>,
 }
 
-/// What all that were made from one share.
-struct Known {
-    recent: Recent,
-    learnt: Learnt,
-}
-
 impl Adaptive {
     /// Creates the picker.
     pub fn new() -> Self {
         Self {
             table: None,
             costs: None,
-            known: Arc::new(Known {
-                recent: Recent::new(),
-                learnt: Learnt::default(),
-            }),
+            known: Arc::new(Known::new()),
         }
     }
 }
-
-/// What a backend's own average weighs beside that of all.
-const USUAL_OF_ITS_OWN: f32 = 0.6;
-/// How much the latest look counts in what is usual, or slow, at a backend; and an outcome in its
-/// share of failures.
-const LATEST_USUAL: f32 = 0.2;
-/// For how long it counts what is usual at a backend, and until when it is looked at again, in half
-/// the time that a request takes.
-const USUAL_LASTS: f32 = 1000.0;
-const FORGOTTEN: f32 = 4.0 * USUAL_LASTS;
-const LATEST_SLOWNESS: f32 = 0.3;
-const LATEST_OUTCOME: f32 = 0.3;
-/// For how much more a backend counts that only fails, and how long, in ticks, that stays in mind.
-const FAILURES: f32 = 64.0;
-const FAILURES_LAST: f32 = ticks(Duration::from_secs(10));
 
 impl<Req: ?Sized> Picker<Req> for Adaptive {
     fn pick(&self, set: &dyn BackendSet, _request: &Req, cx: &mut Context) -> Option<usize> {
@@ -250,124 +229,6 @@ fn costs(members: &dyn BackendSet) -> Option<Box<[f32]>> {
     Some(costs.into_boxed_slice())
 }
 
-impl Known {
-    fn dispatched(&self, slot: &Slot, now: u32) {
-        let alone = slot.enter() == 0;
-        let learnt = &self.learnt;
-        let seen = if alone && learnt.wants_to_foretell(now) {
-            slot.seen()
-        } else {
-            None
-        };
-        slot.foretell(seen.map(|_| others(slot, learnt.mean(), learnt.rate(), now)));
-    }
-
-    fn answered(
-        &self,
-        slot: &Slot,
-        backend: Handle,
-        latency: Duration,
-        outcome: Outcome,
-        now: u32,
-    ) {
-        if outcome != Outcome::Success {
-            return;
-        }
-        let reports = self.learnt.is_reported(now);
-        let foretold = slot.foretold();
-        let known = foretold.is_none() && slot.seen().is_some();
-        if !reports && known && !self.learnt.learns_from_each() {
-            return;
-        }
-        let (own, time) = (slot.own().max(1), ticks(latency));
-        if own == 1 {
-            self.learnt.add_alone(time);
-            if let Some(foretold) = foretold.filter(|_| !reports) {
-                self.learnt.add_foretold(foretold, time);
-            }
-        }
-        if !reports {
-            self.see(slot, backend, time / self.learnt.alone() / own as f32, now);
-        } else if let Some(seen) = slot.seen() {
-            let in_flight = seen.others + own as f32 - 1.0;
-            let learnt = &self.learnt;
-            learnt.add_response(in_flight, time, slot.slowness_before());
-        }
-    }
-
-    /// `unanswered` is for how long it was.
-    fn ended(
-        &self,
-        slot: &Slot,
-        backend: Handle,
-        unanswered: Option<Duration>,
-        outcome: Outcome,
-        now: u32,
-    ) {
-        match outcome {
-            Outcome::Success => {
-                if let Some((share, at)) = slot.failing() {
-                    slot.set_failing(share * (1.0 - LATEST_OUTCOME), at);
-                }
-            }
-            Outcome::Failure(_) | Outcome::Rejected => {
-                self.learnt.is_failing(now);
-                let share = slot.failing().map_or(0.0, |(share, _)| share);
-                slot.set_failing(share + LATEST_OUTCOME * (1.0 - share), now);
-            }
-            Outcome::Cancelled => {
-                // The answer would have taken longer.
-                let learnt = &self.learnt;
-                let counts = learnt.knows_times() && !learnt.is_reported(now);
-                if let Some(time) = unanswered.filter(|_| counts) {
-                    let others = ticks(time) / self.learnt.alone() / slot.own().max(1) as f32;
-                    if slot.seen().is_none_or(|seen| others > seen.others) {
-                        self.see(slot, backend, others, now);
-                    }
-                }
-            }
-        }
-    }
-
-    /// `asking` is how much of what is in flight is over with this report.
-    fn reported(&self, slot: &Slot, backend: Handle, report: &LoadReport, asking: f32, now: u32) {
-        let Some(in_flight) = report.in_flight() else {
-            return;
-        };
-        let in_flight = in_flight as f32;
-        self.learnt.is_reporting(now);
-        let others = in_flight - slot.own() as f32;
-        self.see(slot, backend, others.max(0.0), now);
-        if let Some(latency) = report.latency() {
-            let in_flight = in_flight - asking;
-            let beside_the_others = self.learnt.add_latency(in_flight, ticks(latency));
-            let slowness = slot.slowness();
-            slot.set_slowness(slowness + LATEST_SLOWNESS * (beside_the_others - slowness));
-        }
-    }
-
-    /// Notes what was seen of the others' load.
-    fn see(&self, slot: &Slot, backend: Handle, others: f32, now: u32) {
-        // A number that is out of all proportion is as good as one that is just very large, and
-        // sooner forgotten.
-        const MOST: f32 = 64.0;
-        let others = others.min(MOST * (self.learnt.mean() + 1.0));
-        let before = slot.see(Seen { others, at: now });
-        if slot.is_listed() {
-            self.learnt
-                .replace_seen(before.map(|seen| seen.others), others);
-        }
-        let usual = slot.usual().unwrap_or(0.0);
-        // What is long ago counts for less.
-        let kept = before.map_or(1.0, |seen| {
-            fade(age(seen.at, now) * self.learnt.rate() / USUAL_LASTS)
-        });
-        let latest = 1.0 - (1.0 - LATEST_USUAL) * kept;
-        slot.set_usual(usual + latest * (others - usual));
-        self.recent.push(backend.slot());
-    }
-}
-
 /// Asks for the load of a backend at random, if that is likely to tell something: hardly ever where
 /// nobody else sends requests.
 fn ask_for_a_probe(set: &dyn BackendSet, mean: f32, random: u64, cx: &mut Context) {
@@ -378,71 +239,6 @@ fn ask_for_a_probe(set: &dyn BackendSet, mean: f32, random: u64, cx: &mut Contex
         let rank = below(random, set.len() as u64) as usize;
         cx.probe(set.handle(rank));
     }
-}
-
-/// What a request would meet there, in requests of mean weight.
-#[inline]
-fn score(slot: &Slot, cost: f32, scale: &Scale, now: u32) -> f32 {
-    let others = scale.trust * others(slot, scale.mean, scale.rate, now);
-    let slowness = 1.0 + scale.slowness * (slot.slowness() - 1.0);
-    let requests = (slot.own() as f32 + others) * cost;
-    let score = (requests + 1.0) * slowness.max(0.1);
-    match slot.failing() {
-        None => score,
-        Some((share, at)) => score * punishment(share, age(at, now)),
-    }
-}
-
-#[cold]
-fn punishment(share: f32, age: f32) -> f32 {
-    let share = share * fade(age / FAILURES_LAST);
-    1.0 + FAILURES * share * share
-}
-
-/// The load that others put on it, as far as that is known: what was seen is half forgotten after
-/// the time of a request, what is usual after that of hundreds. Whoever has not been looked at for
-/// thousands counts as idle, so that somebody looks, and nobody is shunned for good.
-#[inline]
-fn others(slot: &Slot, mean: f32, rate: f32, now: u32) -> f32 {
-    let usual = slot.usual().unwrap_or(mean);
-    let Some(seen) = slot.seen() else {
-        // Low enough to be looked at.
-        return (1.0 - USUAL_OF_ITS_OWN) * mean;
-    };
-    let age = age(seen.at, now) * rate;
-    if age > FORGOTTEN {
-        return 0.0;
-    }
-    let usual = mean + USUAL_OF_ITS_OWN * (usual - mean) * fade(age / USUAL_LASTS);
-    usual + (seen.others - usual) * fade(age)
-}
-
-/// About exp(-age), without the cost of it.
-#[inline]
-fn fade(age: f32) -> f32 {
-    1.0 / (1.0 + age + 0.5 * age * age)
-}
-
-#[inline]
-fn age(then: u32, now: u32) -> f32 {
-    let age = now.wrapping_sub(then);
-    // Another thread's clock can be a little ahead.
-    if age > AHEAD { 0.0 } else { age as f32 }
-}
-
-/// Time in units of 2^13 ns, about 8 µs. They wrap around after ten hours: of what nobody has looked
-/// at since, a little is then believed again, for a moment.
-#[inline]
-fn tick(nanos: u64) -> u32 {
-    (nanos >> TICK) as u32
-}
-
-const TICK: u32 = 13;
-/// What seems to be as old as that is of a few minutes hence.
-const AHEAD: u32 = u32::MAX - (1 << 25);
-
-const fn ticks(time: Duration) -> f32 {
-    time.as_nanos() as f32 / (1 << TICK) as f32
 }
 
 impl Default for Adaptive {
