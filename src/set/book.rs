@@ -205,17 +205,21 @@ impl<T: Clone> Book<T> {
         let index = index && self.index.is_none();
         let total = total && self.total.is_none();
         if index {
-            let mut counts = BTreeMap::new();
-            for member in self.all_members() {
-                *counts.entry(member.settings.weight).or_default() += 1;
-            }
-            let mut index = Index::default();
-            for (weight, members) in counts {
-                index.reserve(weight, members);
-            }
-            self.index = Some(index);
+            let mut by_weight: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
             for &slot in &*self.all_slots() {
-                self.reindex(slot);
+                if let Some(member) = self.members.get(slot as usize) {
+                    let weight = member.settings.weight;
+                    by_weight.entry(weight).or_default().push(slot);
+                }
+            }
+            self.index = Some(Index::default());
+            for (weight, slots) in by_weight {
+                if let Some(index) = &mut self.index {
+                    index.reserve(weight, slots.len());
+                }
+                for slot in slots {
+                    self.reindex(slot);
+                }
             }
         }
         if total {
@@ -268,6 +272,14 @@ impl<T: Clone> Book<T> {
 
     pub(super) fn renew(&mut self) {
         self.open_gates();
+        // Those of the last weights, now that there may be fewer.
+        let left_out = self
+            .index
+            .as_ref()
+            .map_or_else(Vec::new, Index::who_fits_now);
+        for slot in left_out {
+            self.reindex(slot);
+        }
         let before = Arc::clone(&self.snapshot);
         self.snapshot = Arc::new(Snapshot::new(
             self.members.clone(),

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::backend::{Levels, Live, PIECE, Pieces, Place};
@@ -15,6 +16,8 @@ pub(super) struct Index {
     groups: Vec<Group>,
     /// By slot.
     spots: Vec<Option<Spot>>,
+    /// Slots of those for whose weight there was no group.
+    left_out: BTreeSet<u32>,
 }
 
 /// A pick looks at each, so there are not many.
@@ -40,7 +43,7 @@ struct Taken(Box<[u64]>);
 
 impl Index {
     /// Makes room for so many of one weight at once, which are then found a little faster than if
-    /// they joined one by one.
+    /// they joined one by one. They have to be next: a weight that nobody has is forgotten.
     pub(super) fn reserve(&mut self, weight: u32, members: usize) {
         let Some(group) = self.group(weight) else {
             return;
@@ -67,6 +70,19 @@ impl Index {
             self.spots.resize(slot + 1, None);
         }
         self.spots[slot] = new;
+        if new.is_none() && weight > 0 {
+            self.left_out.insert(slot as u32);
+        }
+    }
+
+    /// Those that were left out, if there is room for another weight by now.
+    pub(super) fn who_fits_now(&self) -> Vec<u32> {
+        let mut groups = self.groups.iter();
+        if self.groups.len() < GROUPS || groups.any(|group| group.members == 0) {
+            self.left_out.iter().copied().collect()
+        } else {
+            Vec::new()
+        }
     }
 
     pub(super) fn spot(&self, slot: usize) -> Option<Spot> {
@@ -100,6 +116,7 @@ impl Index {
 
     /// Gives a member's place back. It has left, and has been retired, or has another place.
     pub(super) fn release(&mut self, slot: usize) {
+        self.left_out.remove(&(slot as u32));
         let Some(Spot { group, place }) = self.spots.get_mut(slot).and_then(Option::take) else {
             return;
         };

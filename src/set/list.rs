@@ -212,4 +212,28 @@ mod tests {
             assert!(lowest.find(1, |_| 0).is_some());
         }
     }
+    #[test]
+    fn the_index_comes_back_when_there_are_few_weights_again() {
+        let pool: Pool<usize> = (0..100)
+            .map(|at| Backend::new(at.to_string(), at).weight(at as u32 + 1))
+            .collect();
+        pool.keep(true, false);
+        let is_indexed = || pool.snapshot().lists[0].lowest.is_some();
+        assert!(!is_indexed());
+        (0..60).for_each(|at| assert!(pool.set_weight(&at.to_string(), 7)));
+        assert!(is_indexed());
+        assert!(pool.set_weight("99", 101));
+        assert!(is_indexed());
+    }
+
+    #[test]
+    fn weights_that_are_kept_from_the_start_have_one_piece_each() {
+        let pool: Pool<usize> = (0..900)
+            .map(|at| Backend::new(at.to_string(), at).weight(at as u32 % 3 + 1))
+            .collect();
+        pool.keep(true, false);
+        let snapshot = pool.snapshot();
+        let lowest = snapshot.lists[0].lowest.as_ref().expect("all are indexed");
+        assert_eq!(lowest.pieces(), 3);
+    }
 }

@@ -39,6 +39,12 @@ struct Tied {
 const _: () = assert!(GROUPS <= 64);
 
 impl Lowest {
+    /// How many pieces of the index it looks at.
+    #[cfg(test)]
+    pub(super) fn pieces(&self) -> usize {
+        self.0.iter().map(|group| group.parts.len()).sum()
+    }
+
     /// Of backends with these slots and weights, by rank. `None` if one of them is not in the index.
     pub(super) fn of(index: &Index, backends: impl Iterator<Item = (usize, u32)>) -> Option<Self> {
         const UNKNOWN: usize = usize::MAX;
