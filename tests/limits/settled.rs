@@ -184,6 +184,7 @@ impl Schedule {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_while_there_is_room_that_they_may_use_whatever_happens_in_which_order() {
+    let mut with_a_queue = 0;
     for _ in 0..300 {
         let seed = fastrand::u64(..);
         let mut schedule = Schedule::new(seed);
@@ -201,7 +202,7 @@ async fn nobody_waits_while_there_is_room_that_they_may_use_whatever_happens_in_
             }
             most = most.max(schedule.pool.queued());
         }
-        assert!(most > 2, "seed {seed} tries too little");
+        with_a_queue += usize::from(most > 2);
         schedule.requests.clear();
         let left: usize = schedule
             .pool
@@ -211,4 +212,6 @@ async fn nobody_waits_while_there_is_room_that_they_may_use_whatever_happens_in_
             .sum();
         assert_eq!((left, schedule.pool.queued()), (0, 0), "seed {seed}");
     }
+    // One by itself may be quiet.
+    assert!(with_a_queue > 200, "{with_a_queue}");
 }
