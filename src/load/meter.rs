@@ -40,7 +40,7 @@ use crate::time::{now, since_epoch};
 /// # Cost
 ///
 /// A request costs about ten atomic operations and two readings of the clock, 0.2 µs in all, and a
-/// report as much. Neither locks or allocates. A meter takes 64 KB.
+/// report as much. Neither locks or allocates. A meter takes 63 KB.
 ///
 /// # References
 ///

@@ -52,7 +52,7 @@
 //!
 //! About a microsecond for each request, and no allocation; memory for each client and server, as
 //! in a pool, and for the requests in flight. Servers that report their load, or answer probes,
-//! take 33 KB each and some hundreds of nanoseconds more for each request.
+//! take 63 KB each and some hundreds of nanoseconds more for each request.
 
 mod agenda;
 mod arrivals;

@@ -90,7 +90,7 @@ impl Known {
                 }
             }
             Outcome::Failure(_) | Outcome::Rejected => {
-                self.learnt.is_failing(now);
+                self.learnt.note_failure(now);
                 let share = slot.failing().map_or(0.0, |(share, _)| share);
                 slot.set_failing(share + LATEST_OUTCOME * (1.0 - share), now);
             }
@@ -121,7 +121,7 @@ impl Known {
             return;
         };
         let in_flight = in_flight as f32;
-        self.learnt.is_reporting(now);
+        self.learnt.note_report(now);
         let others = in_flight - slot.own() as f32;
         self.see(slot, backend, others.max(0.0), now);
         if let Some(latency) = report.latency() {

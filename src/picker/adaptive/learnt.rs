@@ -149,7 +149,7 @@ impl Learnt {
     }
 
     /// Takes note that backends report their requests in flight.
-    pub(super) fn is_reporting(&self, now: u32) {
+    pub(super) fn note_report(&self, now: u32) {
         self.reported.happens(now);
     }
 
@@ -160,7 +160,7 @@ impl Learnt {
     }
 
     /// Takes note that a backend fails.
-    pub(super) fn is_failing(&self, now: u32) {
+    pub(super) fn note_failure(&self, now: u32) {
         self.failed.happens(now);
     }
 
