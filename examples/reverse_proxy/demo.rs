@@ -6,6 +6,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use evenkeel::http::proxy::Server;
 use evenkeel::http::{Address, BalanceLayer, error_of};
 use evenkeel::picker::{Algorithm, RoundRobin};
 use evenkeel::{Backend, Pool};
@@ -23,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tower::ServiceBuilder;
 
-use crate::proxy::{self, ProxyBody};
+use crate::proxy::{self, Body};
 use crate::table::{Run, Sample, Table};
 
 /// A backend of the demonstration.
@@ -79,7 +80,7 @@ pub(crate) async fn run() -> io::Result<()> {
     let service = ServiceBuilder::new()
         .map_response(name_failed_backend)
         .service(proxy::service(&balance));
-    tokio::spawn(proxy::serve(listener, service, pending()));
+    tokio::spawn(async { Server::new().serve(listener, service, pending()).await });
 
     let mut table = Table::begin(address)?;
     let duration = DURATION / Algorithm::ALL.len() as u32;
@@ -110,7 +111,7 @@ async fn backend(listener: TcpListener, member: &'static Member) {
 }
 
 /// Tells the clients of the demonstration which backend a 502 is about. Others are not told.
-fn name_failed_backend(mut response: Response<ProxyBody>) -> Response<ProxyBody> {
+fn name_failed_backend(mut response: Response<Body>) -> Response<Body> {
     let failed = error_of(&response)
         .and_then(|error| error.downcast_ref::<evenkeel::Error>())
         .and_then(evenkeel::Error::backend)

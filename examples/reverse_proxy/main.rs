@@ -21,7 +21,6 @@
 
 mod args;
 mod demo;
-mod headers;
 mod key;
 mod proxy;
 mod table;
@@ -31,6 +30,7 @@ use std::process::ExitCode;
 
 use evenkeel::Pool;
 use evenkeel::http::BalanceLayer;
+use evenkeel::http::proxy::Server;
 use tokio::net::TcpListener;
 
 use self::args::{Command, Options};
@@ -67,12 +67,13 @@ async fn serve(options: Options) -> io::Result<()> {
     stdout.flush()?;
     drop(stdout);
 
-    proxy::serve(listener, proxy::service(&balance), async {
+    let stop = async {
         // Without a handler for it, ctrl-c ends the program by itself.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    })
-    .await;
+    };
+    let service = proxy::service(&balance);
+    Server::new().serve(listener, service, stop).await;
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Buf;
-use http::Response;
 use http::header::{CONTENT_LENGTH, HeaderMap};
+use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -31,8 +31,9 @@ use crate::load::LoadReport;
 /// That is what [`HttpOutcomes`] says; [`classify`](Self::classify) sets another [`Classify`], such
 /// as [`GrpcOutcomes`](super::GrpcOutcomes).
 ///
-/// A response that switches protocols (101) has no body, and so ends at once; what goes on over the
-/// upgraded connection is not counted.
+/// A response that switches protocols (101) has an empty body that ends when it is read or dropped:
+/// whoever has the connection then keeps it, and the request is in flight as long as the connection
+/// lives. A server that is not told otherwise drops it with the head.
 ///
 /// # Latency
 ///
@@ -158,7 +159,10 @@ where
             Verdict::InTrailers => Left::Trailers,
             Verdict::Good | Verdict::Final(_) => content_length(&head),
         };
-        head.map(|()| TrackedBody::new(body, left, failed, classify, completion))
+        // Its body is empty, but the connection has only begun.
+        let ended = head.status() != StatusCode::SWITCHING_PROTOCOLS
+            && (body.is_end_stream() || left == Left::Bytes(0));
+        head.map(|()| TrackedBody::new(body, left, ended, failed, classify, completion))
     }
 
     fn error(&self, error: &(dyn StdError + 'static)) -> Outcome {
@@ -277,13 +281,14 @@ where
     fn new(
         body: B,
         left: Left,
+        ended: bool,
         failed: Option<Outcome>,
         mut classify: C,
         completion: Completion,
     ) -> Self {
         let backend = Arc::clone(completion.live().shared_id());
         let mut completion = Some(completion);
-        if body.is_end_stream() || left == Left::Bytes(0) {
+        if ended {
             end(&mut completion, left, &mut classify, None);
         }
         Self {

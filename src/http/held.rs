@@ -1,7 +1,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::Response;
+use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -10,7 +10,8 @@ use crate::limit::{Hold, LimitLayer, Permit};
 /// Holds the permit of a [limit](crate::limit) until the response body has ended, was dropped, or
 /// broke off.
 ///
-/// A body that is empty, such as that of an upgrade (101), has ended at once.
+/// A body that is empty has ended at once, except that of an upgrade (101), which is held until it
+/// is read or dropped: by whoever has the connection then.
 ///
 /// # Examples
 ///
@@ -40,6 +41,12 @@ impl<B: Body> Hold<Response<B>> for UntilBodyEnd {
     type Response = Response<HeldBody<B>>;
 
     fn hold(&self, response: Response<B>, permit: Permit) -> Self::Response {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return response.map(|body| HeldBody {
+                body,
+                permit: Some(permit),
+            });
+        }
         response.map(|body| HeldBody::new(body, permit))
     }
 }

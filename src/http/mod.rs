@@ -53,6 +53,8 @@ mod layer;
 #[cfg(feature = "load-reports")]
 pub mod load_reports;
 mod path;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 mod recommended;
 mod replay;
 mod responses;

@@ -15,9 +15,10 @@ use tower::BoxError;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::OnBodyEnd;
+use super::{OnBodyEnd, RequestBodyError};
 use crate::backend::Failure;
 use crate::balance::{Balance, Error, OnResponse};
+use crate::causes::causes;
 use crate::deadline::DeadlineExceeded;
 use crate::limit::Overloaded;
 use crate::picker::NoBackend;
@@ -31,6 +32,7 @@ use crate::picker::NoBackend;
 /// | a [limit](crate::limit) refused the request | 503 Service Unavailable |
 /// | a backend could not be reached, or failed | 502 Bad Gateway |
 /// | time ran out | 504 Gateway Timeout |
+/// | the request's own body [broke off](RequestBodyError) | 400 Bad Request, or 408 Request Timeout |
 /// | an error that is not of this crate, and not a time-out | 500 Internal Server Error |
 ///
 /// `Retry-After` is set when the backends' back-off or the limit tells when it makes sense
@@ -244,18 +246,6 @@ struct Cause(Arc<BoxError>);
 
 fn response_of<B>(error: BoxError, retry_after: Option<Duration>) -> Response<ResponseBody<B>> {
     let status = status_of(&*error);
-    let message = status.canonical_reason().unwrap_or("error");
-    let mut response = Response::new(ResponseBody {
-        body: Kind::Message {
-            message: Some(Bytes::from_static(message.as_bytes())),
-        },
-    });
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
     let ours = find::<Error>(&*error);
     let overloaded = find(&*error).map(Overloaded::retry_after);
     let known = ours.and_then(Error::retry_after).or(overloaded);
@@ -265,16 +255,40 @@ fn response_of<B>(error: BoxError, retry_after: Option<Duration>) -> Response<Re
         Some(Error::NoBackend(NoBackend::Gone))
     );
     let otherwise = retry_after.filter(|_| status == StatusCode::SERVICE_UNAVAILABLE && !gone);
+    let mut response = response_with(status, error);
     if let Some(after) = known.or(otherwise) {
         let begun = u64::from(after.subsec_nanos() > 0);
         let seconds = after.as_secs().saturating_add(begun);
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        let seconds = HeaderValue::from(seconds);
+        response.headers_mut().insert(RETRY_AFTER, seconds);
     }
+    response
+}
+
+/// A response that stands for an error.
+pub(super) fn response_with<B>(status: StatusCode, error: BoxError) -> Response<ResponseBody<B>> {
+    let message = status.canonical_reason().unwrap_or("error");
+    let mut response = Response::new(ResponseBody {
+        body: Kind::Message {
+            message: Some(Bytes::from_static(message.as_bytes())),
+        },
+    });
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     response.extensions_mut().insert(Cause(Arc::new(error)));
     response
 }
 
 fn status_of(error: &(dyn StdError + 'static)) -> StatusCode {
+    if let Some(broke) = causes(error).find_map(|cause| cause.downcast_ref::<RequestBodyError>()) {
+        return match Failure::of(broke) {
+            Failure::Timeout => StatusCode::REQUEST_TIMEOUT,
+            _ => StatusCode::BAD_REQUEST,
+        };
+    }
     match find::<Error>(error) {
         Some(error) => match error.failure() {
             None => StatusCode::SERVICE_UNAVAILABLE,
@@ -327,6 +341,15 @@ impl<B> ResponseBody<B> {
         match &self.body {
             Kind::Whole { body } => Some(body),
             Kind::Message { .. } => None,
+        }
+    }
+}
+
+impl<B> Default for ResponseBody<B> {
+    /// An empty one, as layers need it that answer by themselves, such as tower-http's time limit.
+    fn default() -> Self {
+        Self {
+            body: Kind::Message { message: None },
         }
     }
 }

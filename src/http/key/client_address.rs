@@ -138,14 +138,20 @@ impl ClientAddress {
         })
     }
 
-    fn is_proxy(&self, address: IpAddr) -> bool {
+    /// Whose connection it is.
+    pub(crate) fn peer_of(&self, extensions: &Extensions) -> Option<IpAddr> {
+        (self.peer)(extensions).map(|peer| peer.to_canonical())
+    }
+
+    pub(crate) fn is_proxy(&self, address: IpAddr) -> bool {
         self.proxies
             .iter()
             .any(|network| network.contains(&address))
     }
 
-    fn client(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<IpAddr> {
-        let mut client = (self.peer)(extensions)?.to_canonical();
+    /// Who asks, by the connection and the headers that are to be believed.
+    pub(crate) fn client(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<IpAddr> {
+        let mut client = self.peer_of(extensions)?;
         if !self.is_proxy(client) {
             return Some(client);
         }

@@ -1,0 +1,339 @@
+//! What backends are told of the client, whom they do not see.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
+use http::{Extensions, Request};
+
+use crate::InvalidSetting;
+use crate::http::key::{ClientAddress, ForwardedIn, client_address};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// How backends get to know who asks, for which host, and how.
+#[derive(Clone, Debug)]
+pub(super) struct Forwarding {
+    client: ClientAddress,
+    /// Whether anybody was said to be trusted. If so, others are not.
+    strict: bool,
+    /// Whether `Forwarded` is written where there was none.
+    forwarded: bool,
+    https: bool,
+}
+
+/// What becomes of what a request says already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    /// The list of addresses goes on; all else is said anew.
+    Appended,
+    /// It comes from one of the proxies in front.
+    Believed,
+    /// Anybody could say that.
+    Dropped,
+}
+
+impl Forwarding {
+    pub(super) fn new() -> Self {
+        Self {
+            client: client_address(),
+            strict: false,
+            forwarded: false,
+            https: false,
+        }
+    }
+
+    pub(super) fn trust<N: AsRef<str>>(
+        &mut self,
+        networks: impl IntoIterator<Item = N>,
+    ) -> Result<(), InvalidSetting> {
+        self.client = client_address().behind_proxies(networks, ForwardedIn::XForwardedFor)?;
+        self.strict = true;
+        Ok(())
+    }
+
+    pub(super) fn write_forwarded(&mut self) {
+        self.forwarded = true;
+    }
+
+    pub(super) fn clients_use_https(&mut self) {
+        self.https = true;
+    }
+
+    /// Whose connection a request came over.
+    pub(super) fn peer(&self, extensions: &Extensions) -> Option<IpAddr> {
+        self.client.peer_of(extensions)
+    }
+
+    /// Tells it in the headers of a request that was made to `host`.
+    pub(super) fn tell<B>(&self, request: &mut Request<B>, host: Option<&HeaderValue>) {
+        let peer = self.peer(request.extensions());
+        let said = match peer {
+            _ if !self.strict => Said::Appended,
+            Some(peer) if self.client.is_proxy(peer) => Said::Believed,
+            _ => Said::Dropped,
+        };
+        let client = self.client_of(said, request.extensions(), request.headers(), peer);
+        let headers = request.headers_mut();
+        remove_lookalikes(headers);
+        if self.forwarded || headers.contains_key(FORWARDED) {
+            self.tell_forwarded(headers, said, peer, host);
+        }
+        if let Some(peer) = peer.map(value_of) {
+            let real_ip = client.map_or_else(|| peer.clone(), value_of);
+            headers.insert(X_REAL_IP, real_ip);
+            if said == Said::Dropped || !headers.contains_key(X_FORWARDED_FOR) {
+                headers.insert(X_FORWARDED_FOR, peer);
+            } else {
+                append(headers, &X_FORWARDED_FOR, peer.as_bytes());
+            }
+        } else {
+            headers.remove(X_REAL_IP);
+            if said == Said::Dropped {
+                headers.remove(X_FORWARDED_FOR);
+            }
+        }
+        let kept = |headers: &HeaderMap, name: &HeaderName| {
+            said == Said::Believed && headers.contains_key(name)
+        };
+        if !kept(headers, &X_FORWARDED_PROTO) {
+            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(self.scheme()));
+        }
+        if !kept(headers, &X_FORWARDED_HOST) {
+            match host {
+                Some(host) => headers.insert(X_FORWARDED_HOST, host.clone()),
+                None => headers.remove(X_FORWARDED_HOST),
+            };
+        }
+    }
+
+    /// Who asks, if that is not who is connected.
+    fn client_of(
+        &self,
+        said: Said,
+        extensions: &Extensions,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Option<IpAddr> {
+        let client = match said {
+            Said::Believed => self.client.client(extensions, headers),
+            Said::Appended | Said::Dropped => None,
+        };
+        client.filter(|_| client != peer)
+    }
+
+    /// As RFC 7239 has it, section 4.
+    fn tell_forwarded(
+        &self,
+        headers: &mut HeaderMap,
+        said: Said,
+        peer: Option<IpAddr>,
+        host: Option<&HeaderValue>,
+    ) {
+        if said == Said::Dropped {
+            headers.remove(FORWARDED);
+            if !self.forwarded {
+                return;
+            }
+        }
+        let mut element = String::with_capacity(64);
+        // Writing to a string cannot fail.
+        let _ = match peer {
+            None => write!(element, "for=unknown"),
+            Some(IpAddr::V4(peer)) => write!(element, "for={peer}"),
+            Some(IpAddr::V6(peer)) => write!(element, "for=\"[{peer}]\""),
+        };
+        // What cannot be quoted is no host.
+        let host = host.and_then(|host| host.to_str().ok());
+        if let Some(host) = host.filter(|host| !host.is_empty() && !host.contains(['"', '\\'])) {
+            let _ = write!(element, ";host=\"{host}\"");
+        }
+        let _ = write!(element, ";proto={}", self.scheme());
+        append(headers, &FORWARDED, element.as_bytes());
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.https { "https" } else { "http" }
+    }
+}
+
+/// Adds an entry to a list, and makes one line of it.
+fn append(headers: &mut HeaderMap, name: &HeaderName, entry: &[u8]) {
+    let lines = headers.get_all(name).into_iter();
+    let all: Vec<&[u8]> = lines.map(HeaderValue::as_bytes).chain([entry]).collect();
+    let all = HeaderValue::from_bytes(&all.join(&b", "[..])).expect("made of header values");
+    headers.insert(name, all);
+}
+
+fn value_of(address: IpAddr) -> HeaderValue {
+    // The longest is ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255.
+    let mut text = Text::<45>::default();
+    let _ = write!(text, "{address}");
+    HeaderValue::from_bytes(text.as_bytes()).expect("digits, letters, dots and colons")
+}
+
+/// A short text that needs no allocation.
+struct Text<const N: usize>([u8; N], usize);
+
+impl<const N: usize> Default for Text<N> {
+    fn default() -> Self {
+        Self([0; N], 0)
+    }
+}
+
+impl<const N: usize> Text<N> {
+    fn as_bytes(&self) -> &[u8] {
+        &self.0[..self.1]
+    }
+}
+
+impl<const N: usize> std::fmt::Write for Text<N> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.1 + text.len();
+        let room = self.0.get_mut(self.1..end).ok_or(std::fmt::Error)?;
+        room.copy_from_slice(text.as_bytes());
+        self.1 = end;
+        Ok(())
+    }
+}
+
+/// Removes `X_Forwarded_For` and its like: whoever makes variables of headers, as CGI and WSGI do,
+/// cannot tell them from ours.
+fn remove_lookalikes(headers: &mut HeaderMap) {
+    if !headers.keys().any(|name| name.as_str().contains('_')) {
+        return;
+    }
+    let ours = [
+        X_FORWARDED_FOR,
+        X_FORWARDED_HOST,
+        X_FORWARDED_PROTO,
+        X_REAL_IP,
+    ];
+    let looks_alike = |name: &&HeaderName| {
+        let dashed = name.as_str().replace('_', "-");
+        name.as_str().contains('_') && ours.iter().any(|ours| ours.as_str() == dashed)
+    };
+    let found: Vec<HeaderName> = headers.keys().filter(looks_alike).cloned().collect();
+    for name in found {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::key::PeerAddress;
+
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+
+    fn told(forwarding: &Forwarding, peer: Option<IpAddr>, lines: &[(&str, &str)]) -> HeaderMap {
+        let request = lines
+            .iter()
+            .fold(Request::get("/"), |request, &(name, value)| {
+                request.header(name, value)
+            });
+        let mut request = request.body(()).expect("a request");
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(PeerAddress(peer));
+        }
+        let host = HeaderValue::from_static("shop.example:81");
+        forwarding.tell(&mut request, Some(&host));
+        std::mem::take(request.headers_mut())
+    }
+
+    fn trusting(networks: &[&str]) -> Forwarding {
+        let mut forwarding = Forwarding::new();
+        forwarding.trust(networks).expect("networks");
+        forwarding
+    }
+
+    const INVENTED: &[(&str, &str)] = &[
+        ("x-forwarded-for", "203.0.113.7"),
+        ("x-forwarded-for", "203.0.113.8"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "other.example"),
+        ("x-real-ip", "203.0.113.9"),
+        ("x_real_ip", "203.0.113.9"),
+        ("x-forwarded_for", "203.0.113.9"),
+        ("x_kept", "yes"),
+    ];
+
+    #[test]
+    fn the_list_of_addresses_goes_on_and_all_else_is_said_anew() {
+        let headers = told(&Forwarding::new(), Some(PEER), INVENTED);
+        assert_eq!(
+            headers[X_FORWARDED_FOR],
+            "203.0.113.7, 203.0.113.8, 10.0.0.1"
+        );
+        assert_eq!(headers[X_FORWARDED_PROTO], "http");
+        assert_eq!(headers[X_FORWARDED_HOST], "shop.example:81");
+        assert_eq!(headers[X_REAL_IP], "10.0.0.1");
+        assert!(!headers.contains_key("x_real_ip"));
+        assert!(!headers.contains_key("x-forwarded_for"));
+        assert_eq!(headers["x_kept"], "yes");
+        assert!(!headers.contains_key(FORWARDED));
+    }
+
+    #[test]
+    fn whoever_is_not_trusted_is_not_believed_a_word() {
+        let lines = [INVENTED, &[("forwarded", "for=203.0.113.7")]].concat();
+        let headers = told(&trusting(&["192.168.0.0/16"]), Some(PEER), &lines);
+        assert_eq!(headers[X_FORWARDED_FOR], "10.0.0.1");
+        assert_eq!(headers[X_FORWARDED_PROTO], "http");
+        assert_eq!(headers[X_FORWARDED_HOST], "shop.example:81");
+        assert_eq!(headers[X_REAL_IP], "10.0.0.1");
+        assert!(!headers.contains_key(FORWARDED));
+        let headers = told(&trusting(&["192.168.0.0/16"]), None, INVENTED);
+        assert!(!headers.contains_key(X_FORWARDED_FOR));
+        assert!(!headers.contains_key(X_REAL_IP));
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_who_the_client_is_and_how_it_asks() {
+        let headers = told(&trusting(&["10.0.0.0/8"]), Some(PEER), INVENTED);
+        assert_eq!(
+            headers[X_FORWARDED_FOR],
+            "203.0.113.7, 203.0.113.8, 10.0.0.1"
+        );
+        assert_eq!(headers[X_FORWARDED_PROTO], "https");
+        assert_eq!(headers[X_FORWARDED_HOST], "other.example");
+        assert_eq!(headers[X_REAL_IP], "203.0.113.8");
+    }
+
+    #[test]
+    fn forwarded_goes_on_where_it_has_begun_and_is_begun_where_that_is_asked_for() {
+        let lines = [("forwarded", "for=203.0.113.7;proto=https")];
+        let headers = told(&Forwarding::new(), Some(PEER), &lines);
+        let ours = "for=10.0.0.1;host=\"shop.example:81\";proto=http";
+        assert_eq!(headers[FORWARDED], format!("{}, {ours}", lines[0].1));
+
+        let mut forwarding = trusting(&[]);
+        forwarding.write_forwarded();
+        forwarding.clients_use_https();
+        let peer = "2001:db8::1".parse().expect("an address");
+        let headers = told(&forwarding, Some(peer), &lines);
+        let ours = "for=\"[2001:db8::1]\";host=\"shop.example:81\";proto=https";
+        assert_eq!(headers[FORWARDED], ours);
+        let headers = told(&forwarding, None, &lines);
+        assert_eq!(
+            headers[FORWARDED],
+            "for=unknown;host=\"shop.example:81\";proto=https"
+        );
+    }
+
+    #[test]
+    fn every_address_is_a_header_value() {
+        for text in [
+            "0.0.0.0",
+            "255.255.255.255",
+            "::1",
+            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        ] {
+            let address: IpAddr = text.parse().expect("an address");
+            assert_eq!(value_of(address), text);
+        }
+    }
+}

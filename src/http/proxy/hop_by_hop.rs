@@ -1,0 +1,128 @@
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// They speak of one connection, and a proxy has one on either side (RFC 9110, sections 7.6.1 and
+/// 11.7). `Trailer` is not among them: who passes trailers on has to announce them.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    PROXY_CONNECTION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Without them there would be another message.
+const NEVER_NAMED: [HeaderName; 2] = [HOST, CONTENT_LENGTH];
+
+/// Removes what speaks of one connection only, and what `Connection` says does.
+pub(super) fn remove(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        remove_named(headers);
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// The same for a request. `TE: trailers` stays, for whoever answers with trailers: gRPC demands it.
+pub(super) fn remove_of_request(headers: &mut HeaderMap) {
+    let trailers = headers.contains_key(TE) && has_token(headers, &TE, "trailers");
+    remove(headers);
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Whether a list that a header has, on one line or several, has this word.
+pub(super) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    tokens(headers, name).any(|found| found.eq_ignore_ascii_case(token))
+}
+
+fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    let lines = headers.get_all(name).into_iter();
+    let lines = lines.filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim)
+}
+
+fn remove_named(headers: &mut HeaderMap) {
+    // These need no look: they are no headers, or removed anyway.
+    let usual = |token: &&str| {
+        !["", "keep-alive", "close", "upgrade", "te"]
+            .iter()
+            .any(|usual| token.eq_ignore_ascii_case(usual))
+    };
+    let named = tokens(headers, &CONNECTION).filter(usual);
+    let named: Vec<HeaderName> = named.filter_map(|name| name.parse().ok()).collect();
+    for name in named.iter().filter(|name| !NEVER_NAMED.contains(name)) {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let lines = lines.iter().map(|&(name, value)| {
+            let name = HeaderName::from_static(name);
+            (name, HeaderValue::from_static(value))
+        });
+        // One by one: several lines of one name stay.
+        lines.fold(HeaderMap::new(), |mut headers, (name, value)| {
+            headers.append(name, value);
+            headers
+        })
+    }
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        headers.keys().map(HeaderName::as_str).collect()
+    }
+
+    #[test]
+    fn what_speaks_of_one_connection_is_removed_and_what_connection_names() {
+        let mut headers = headers(&[
+            ("accept", "*/*"),
+            ("connection", "X-Hop ,, keep-alive,"),
+            ("connection", "x-other"),
+            ("x-hop", "1"),
+            ("x-other", "1"),
+            ("x-other", "2"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-authenticate", "Basic"),
+            ("proxy-authorization", "Basic c2VjcmV0"),
+            ("proxy-connection", "close"),
+            ("te", "gzip"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("trailer", "x-sum"),
+        ]);
+        remove_of_request(&mut headers);
+        assert_eq!(names(&headers), ["accept", "trailer"]);
+    }
+
+    #[test]
+    fn connection_cannot_take_away_the_host_or_the_length() {
+        let mut headers = headers(&[
+            ("connection", "host, content-length, bad name, @"),
+            ("host", "shop.example"),
+            ("content-length", "3"),
+        ]);
+        remove(&mut headers);
+        assert_eq!(names(&headers), ["host", "content-length"]);
+    }
+
+    #[test]
+    fn te_is_passed_on_as_far_as_it_is_about_trailers() {
+        let mut headers = headers(&[("te", "gzip;q=0.5, Trailers")]);
+        remove_of_request(&mut headers);
+        assert_eq!(headers[TE], "trailers");
+    }
+}
