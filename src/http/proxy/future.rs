@@ -82,15 +82,16 @@ where
         let mut response = match this.state.project() {
             StateProj::Refused { why } => refusal(*why),
             StateProj::Running { future } => match ready!(future.poll(cx)) {
-                Ok(response) => response,
+                Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    switch(response, this.upgrade.take(), this.settings)
+                }
+                Ok(mut response) => {
+                    hop_by_hop::remove(response.headers_mut());
+                    response
+                }
                 Err(never) => match never {},
             },
         };
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            response = switch(response, this.upgrade.take(), this.settings);
-        } else {
-            hop_by_hop::remove(response.headers_mut());
-        }
         // What the server speaks is its own affair.
         *response.version_mut() = Version::HTTP_11;
         let tell = this.settings.on_problem.as_ref().zip(this.asked.take());

@@ -83,7 +83,9 @@ mod tests {
     }
 
     fn names(headers: &HeaderMap) -> Vec<&str> {
-        headers.keys().map(HeaderName::as_str).collect()
+        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
     }
 
     #[test]
@@ -116,7 +118,7 @@ mod tests {
             ("content-length", "3"),
         ]);
         remove(&mut headers);
-        assert_eq!(names(&headers), ["host", "content-length"]);
+        assert_eq!(names(&headers), ["content-length", "host"]);
     }
 
     #[test]
