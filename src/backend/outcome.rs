@@ -64,8 +64,8 @@ impl Failure {
     ///
     /// Known are [`io::Error`] (refused, unreachable, address not available:
     /// [`Connect`](Failure::Connect); timed out: [`Timeout`](Failure::Timeout)), and, with the
-    /// feature `tower`, the time-outs of tokio, of tower and of this crate. The rest is
-    /// [`Other`](Failure::Other).
+    /// feature `tower`, the time-outs of tokio, of tower and of this crate, and its `ClientError`. The
+    /// rest is [`Other`](Failure::Other).
     ///
     /// # Examples
     ///
@@ -95,6 +95,10 @@ impl fmt::Display for Failure {
 }
 
 fn classify(error: &(dyn Error + 'static)) -> Option<Failure> {
+    #[cfg(feature = "tower")]
+    if let Some(told) = error.downcast_ref::<crate::balance::ClientError>() {
+        return told.failure();
+    }
     #[cfg(feature = "tower")]
     if error.is::<tokio::time::error::Elapsed>()
         || error.is::<tower::timeout::error::Elapsed>()

@@ -17,6 +17,7 @@
 mod attempt;
 mod attempted;
 mod awaited;
+mod client_error;
 mod error;
 mod future;
 mod probing;
@@ -35,6 +36,7 @@ pub use self::attempted::Attempted;
 #[cfg(feature = "tracing")]
 pub(crate) use self::attempted::Comma;
 pub use self::awaited::Awaited;
+pub use self::client_error::ClientError;
 pub use self::error::{Error, PassedOver, Reason};
 pub use self::future::ResponseFuture;
 pub use self::route::{Direct, Route};

@@ -2,7 +2,7 @@ use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use super::Attempted;
+use super::{Attempted, ClientError};
 use crate::backend::{Completion, Failure, Outcome};
 use crate::causes::causes;
 use crate::connect::ConnectError;
@@ -60,7 +60,7 @@ pub trait Track<Res> {
     /// way to the backend: with an [`Overloaded`](crate::limit::Overloaded) in it it is
     /// [`Rejected`](Outcome::Rejected), with a
     /// [`DeadlineExceeded`](crate::deadline::DeadlineExceeded)
-    /// [`Cancelled`](Outcome::Cancelled). One for which the backend is not
+    /// [`Cancelled`](Outcome::Cancelled), and with a [`ClientError`] what that says. One for which the backend is not
     /// to blame, as where the caller's own request broke, is [`Outcome::Cancelled`].
     fn error(&self, error: &(dyn Error + 'static)) -> Outcome {
         outcome_of(error)
@@ -71,7 +71,7 @@ pub trait Track<Res> {
     /// refused or there is no address for it, or this crate says that it was not sent.
     ///
     /// Other errors of a connection can come when the request is on its way. A client may know more:
-    /// for hyper-util's, `is_connect()` of its error.
+    /// for hyper-util's, `is_connect()` of its error. Here, or as a [`ClientError`], it can be told.
     fn never_left(&self, error: &(dyn Error + 'static)) -> bool {
         never_left(error)
     }
@@ -156,7 +156,9 @@ impl Head {
 pub(crate) fn outcome_of(error: &(dyn Error + 'static)) -> Outcome {
     let known = causes(error).find_map(|cause| {
         let ours: Option<&super::Error> = cause.downcast_ref();
-        if cause.is::<Overloaded>() || ours.is_some_and(super::Error::is_overloaded) {
+        if let Some(told) = cause.downcast_ref::<ClientError>() {
+            Some(told.outcome())
+        } else if cause.is::<Overloaded>() || ours.is_some_and(super::Error::is_overloaded) {
             Some(Outcome::Rejected)
         } else if cause.is::<DeadlineExceeded>()
             || ours.is_some_and(super::Error::is_deadline_exceeded)
@@ -170,19 +172,26 @@ pub(crate) fn outcome_of(error: &(dyn Error + 'static)) -> Outcome {
 }
 
 pub(crate) fn never_left(error: &(dyn Error + 'static)) -> bool {
-    causes(error).any(|cause| {
+    // The first that knows has the last word.
+    let told = causes(error).find_map(|cause| {
+        if let Some(told) = cause.downcast_ref::<ClientError>() {
+            return Some(told.surely_never_left());
+        }
         if let Some(error) = cause.downcast_ref::<io::Error>() {
             let kind = error.kind();
-            return matches!(
+            let no_connection = matches!(
                 kind,
                 ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable
             );
+            return no_connection.then_some(true);
         }
         let ours: Option<&super::Error> = cause.downcast_ref();
-        cause.is::<ConnectError>()
+        let never_left = cause.is::<ConnectError>()
             || cause.is::<Overloaded>()
-            || ours.is_some_and(super::Error::never_left)
-    })
+            || ours.is_some_and(super::Error::never_left);
+        never_left.then_some(true)
+    });
+    told.unwrap_or(false)
 }
 
 /// In flight until there is a response, which is a success.
