@@ -331,6 +331,15 @@ impl<B> ResponseBody<B> {
     }
 }
 
+impl<B> Default for ResponseBody<B> {
+    /// An empty one, as layers need it that answer by themselves, such as tower-http's time limit.
+    fn default() -> Self {
+        Self {
+            body: Kind::Message { message: None },
+        }
+    }
+}
+
 impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
     type Data = Bytes;
     type Error = B::Error;
