@@ -69,7 +69,7 @@ use crate::balance::{ClientError, never_left, outcome_of};
 /// let pool = Pool::of_addresses(["10.0.0.1:80", "10.0.0.2:80"])?;
 /// let client = recommended(BalanceLayer::least_requests(pool).layer(ReqwestClient::new(client)));
 ///
-/// let request = http::Request::get("http://shop.example/cart").body(Empty::new())?;
+/// let request = http::Request::get("http://shop.example/cart").body(Empty::<bytes::Bytes>::new())?;
 /// let response = client.clone().oneshot(request).await?;
 /// println!("{:?}", response.into_body().collect().await?.to_bytes());
 /// # Ok(())
