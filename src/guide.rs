@@ -18,5 +18,8 @@ pub mod hashing {}
 #[doc = include_str!("../docs/health.md")]
 pub mod health {}
 
+#[doc = include_str!("../docs/interop.md")]
+pub mod interop {}
+
 #[doc = include_str!("../docs/from_tower.md")]
 pub mod from_tower {}

@@ -34,14 +34,15 @@
 //! * [`discover`]: where members come from
 //! * `sim`: pickers tried in virtual time, before they are deployed
 //! * `observe`: attempts, told to `tracing`
-//! * [`guide`]: choosing a picker; high availability; when backends fail; hashing and affinity; coming from
-//!   `tower::balance`; how it is built
+//! * [`guide`]: choosing a picker; high availability; when backends fail; hashing and affinity; what goes
+//!   around and inside; coming from `tower::balance`; how it is built
 //!
 //! # Features
 //!
 //! * `http` (default): [`http`], and all of `tower`.
 //! * `sticky`: [`http::sticky`].
 //! * `load-reports`: [`http::load_reports`].
+//! * `reqwest`: `http::ReqwestClient`.
 //! * `tracing`: `observe`, and all of `tower`.
 //! * `sim`: `sim`, without anything else.
 //! * `tower`: [`balance`], [`connect`], [`deadline`], [`discover`], [`limit`], [`retry`], probes in
@@ -51,7 +52,8 @@
 //! # Versions
 //!
 //! Rust 1.88 or later. Of crates before 1.0, the public API has types and traits of `tower` 0.5,
-//! `tower-service` 0.3, `tower-layer` 0.3, `tower-http` 0.7 and `futures-core` 0.3.
+//! `tower-service` 0.3, `tower-layer` 0.3, `tower-http` 0.7 and `futures-core` 0.3, and with the feature `reqwest` of
+//! `reqwest` 0.13.
 
 pub mod backend;
 #[cfg(feature = "tower")]

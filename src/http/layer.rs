@@ -21,14 +21,8 @@ use crate::set::Pool;
 ///
 /// Over HTTP/2, `:authority` is that of the URI, and so the backend's; `Host` goes along.
 ///
-/// A client whose requests are of another type needs an adapter, such as this one for reqwest:
-///
-/// ```text
-/// let client = service_fn(move |request: http::Request<reqwest::Body>| {
-///     let client = reqwest.clone();
-///     async move { Ok::<_, reqwest::Error>(client.execute(request.try_into()?).await?.into()) }
-/// });
-/// ```
+/// A client whose requests are of another type needs an adapter. For reqwest there is
+/// `ReqwestClient`, with the feature `reqwest`.
 ///
 /// Every service that one layer makes shares the picker and its state. `B` is the request's body,
 /// `C` says [what counts as a failure](Self::classify).

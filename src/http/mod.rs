@@ -57,6 +57,8 @@ mod path;
 pub mod proxy;
 mod recommended;
 mod replay;
+#[cfg(feature = "reqwest")]
+mod reqwest;
 mod responses;
 #[cfg(feature = "sticky")]
 pub mod sticky;
@@ -75,6 +77,8 @@ pub use self::layer::BalanceLayer;
 pub(crate) use self::path::parse_path;
 pub use self::recommended::{Recommended, recommended, recommended_with};
 pub use self::replay::{CannotReplay, Replay, ReplayBody, ReplayLayer, RequestBodyError};
+#[cfg(feature = "reqwest")]
+pub use self::reqwest::{ReqwestClient, ReqwestFuture};
 pub use self::responses::{
     HttpResponses, HttpResponsesFuture, HttpResponsesLayer, ResponseBody, error_of,
 };
