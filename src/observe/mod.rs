@@ -1,7 +1,16 @@
 //! Shows what happens to those who look after a program.
 //!
-//! [`TraceAttempts`] tells `tracing` of attempts at requests.
+//! * [`Observer`]: is told of each attempt at each backend. It needs no feature.
+#![cfg_attr(
+    feature = "tracing",
+    doc = "* [`TraceAttempts`]: tells `tracing` of attempts at requests that are retried."
+)]
 
+mod observer;
+#[cfg(feature = "tracing")]
 mod trace_attempts;
 
+pub use self::observer::Observer;
+pub(crate) use self::observer::{Both, Heard};
+#[cfg(feature = "tracing")]
 pub use self::trace_attempts::TraceAttempts;

@@ -1,0 +1,5 @@
+//! What those are told who look after a program: observers, metrics, spans, and whoever asks why.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod observer;
