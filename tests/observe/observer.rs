@@ -169,7 +169,8 @@ async fn a_balance_tells_of_each_attempt_that_it_makes() {
         ["a: dispatched", "a: head, success", "a: ended, success"]
     );
 
-    let failing = service_fn(|(): ()| async { Err::<(), _>(io::ErrorKind::TimedOut.into()) });
+    let failing =
+        service_fn(|(): ()| async { Err::<(), io::Error>(io::ErrorKind::TimedOut.into()) });
     let balance = Balance::round_robin([Backend::new("b", failing)]).observer(told.observer());
     balance.oneshot(()).await.unwrap_err();
     assert_eq!(told.take(), ["b: dispatched", "b: ended, timed out"]);
