@@ -7,12 +7,18 @@
 )]
 #![cfg_attr(
     feature = "tracing",
-    doc = "* [`TraceAttempts`]: tells `tracing` of attempts at requests that are retried."
+    doc = "* [`TraceAttempts`]: tells `tracing` of attempts at requests that are retried, as events."
+)]
+#![cfg_attr(
+    all(feature = "http", feature = "tracing"),
+    doc = "* [`RequestSpans`], [`AttemptSpans`]: a span of `tracing` for each request, and in it one for each attempt."
 )]
 
 #[cfg(feature = "metrics")]
 mod metrics;
 mod observer;
+#[cfg(all(feature = "http", feature = "tracing"))]
+mod spans;
 #[cfg(feature = "tracing")]
 mod trace_attempts;
 
@@ -20,5 +26,7 @@ mod trace_attempts;
 pub use self::metrics::Metrics;
 pub use self::observer::Observer;
 pub(crate) use self::observer::{Both, Heard};
+#[cfg(all(feature = "http", feature = "tracing"))]
+pub use self::spans::{AttemptSpan, AttemptSpans, RequestSpan, RequestSpans, SpanBody, SpanFuture};
 #[cfg(feature = "tracing")]
 pub use self::trace_attempts::TraceAttempts;

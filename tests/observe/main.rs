@@ -4,3 +4,4 @@
 mod common;
 mod metrics;
 mod observer;
+mod spans;

@@ -35,25 +35,18 @@ pub(super) const STATES: [(State, &str); 10] = [
     (State::ZeroWeight, "zero_weight"),
 ];
 
-/// All outcomes, with the values of the labels `outcome` and `error_type`.
-pub(super) const OUTCOMES: [(Outcome, &str, Option<&str>); 9] = [
-    (Outcome::Success, "success", None),
-    (Outcome::Rejected, "rejected", None),
-    (Outcome::Cancelled, "cancelled", None),
-    failure(Failure::Connect, "connect"),
-    failure(Failure::Timeout, "timeout"),
-    failure(Failure::Gateway, "gateway"),
-    failure(Failure::Response, "response"),
-    failure(Failure::Body, "body"),
-    failure(Failure::Other, "other"),
+/// All outcomes.
+pub(super) const OUTCOMES: [Outcome; 9] = [
+    Outcome::Success,
+    Outcome::Rejected,
+    Outcome::Cancelled,
+    Outcome::Failure(Failure::Connect),
+    Outcome::Failure(Failure::Timeout),
+    Outcome::Failure(Failure::Gateway),
+    Outcome::Failure(Failure::Response),
+    Outcome::Failure(Failure::Body),
+    Outcome::Failure(Failure::Other),
 ];
-
-const fn failure(
-    failure: Failure,
-    error_type: &'static str,
-) -> (Outcome, &'static str, Option<&'static str>) {
-    (Outcome::Failure(failure), "failure", Some(error_type))
-}
 
 /// The place of an outcome among [`OUTCOMES`].
 pub(super) fn place_of(outcome: Outcome) -> usize {
@@ -104,7 +97,7 @@ mod tests {
 
     #[test]
     fn each_outcome_has_its_own_place() {
-        for (place, (outcome, ..)) in OUTCOMES.into_iter().enumerate() {
+        for (place, outcome) in OUTCOMES.into_iter().enumerate() {
             assert_eq!(place_of(outcome), place, "{outcome}");
         }
     }

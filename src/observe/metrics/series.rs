@@ -3,7 +3,7 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
 
 use super::names::{self, OUTCOMES, STATES};
-use crate::backend::{Event, Outcome};
+use crate::backend::{Event, Failure, Outcome};
 
 /// The metrics that have the label `backend`, for one of its values: handles, so that to count is
 /// an atomic addition.
@@ -119,9 +119,10 @@ impl OfPool {
 }
 
 fn by_outcome(name: &'static str, common: &[Label]) -> Box<[Counter]> {
-    let counters = OUTCOMES.iter().map(|(_, outcome, error_type)| {
+    let counters = OUTCOMES.iter().map(|outcome| {
         let mut labels = common.to_vec();
-        labels.push(Label::from_static_parts("outcome", outcome));
+        labels.push(Label::from_static_parts("outcome", outcome.name()));
+        let error_type = outcome.failure().map(Failure::name);
         labels.extend(error_type.map(|kind| Label::from_static_parts("error_type", kind)));
         counter!(name, labels)
     });
