@@ -1,6 +1,7 @@
 //! Shows what happens to those who look after a program.
 //!
 //! * [`Observer`]: is told of each attempt at each backend. It needs no feature.
+//! * [`Explained`]: says of a request, when asked, why it went where it did. It needs no feature.
 #![cfg_attr(
     feature = "metrics",
     doc = "* [`Metrics`]: counts for the `metrics` facade."
@@ -14,6 +15,7 @@
     doc = "* [`RequestSpans`], [`AttemptSpans`]: a span of `tracing` for each request, and in it one for each attempt."
 )]
 
+mod explain;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod observer;
@@ -22,6 +24,9 @@ mod spans;
 #[cfg(feature = "tracing")]
 mod trace_attempts;
 
+pub use self::explain::{Candidate, Explainable, Explained, ExplainedPick, PickLog};
+#[cfg(feature = "http")]
+pub use self::explain::{Explain, ExplainFuture, ExplainLayer};
 #[cfg(feature = "metrics")]
 pub use self::metrics::Metrics;
 pub use self::observer::Observer;

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod explain;
 mod metrics;
 mod observer;
 mod spans;
