@@ -61,7 +61,7 @@ fn a_pick_says_who_was_looked_at_with_which_load_and_by_which_rule() {
         .collect();
     let (job, log) = Job::logged();
     let before: Vec<_> = selector.pool().list();
-    let (_, completion) = selector.select(&job).unwrap();
+    let ((), completion) = selector.select(&job).unwrap();
     let pick = only(&log);
     assert_eq!(pick.picked(), Some(completion.backend()));
     assert_eq!((pick.eligible(), pick.looked_at()), (4, 2));
@@ -140,12 +140,12 @@ fn however_many_are_looked_at_the_list_has_a_bound_and_the_picked_one_is_on_it()
 }
 
 /// Picks 200 times with the same chances and at the same times, while the pool changes.
-fn picks(picker: impl Picker<Job> + 'static, log: bool) -> Vec<String> {
+fn sent(picker: impl Picker<Job> + 'static, log: bool) -> Vec<String> {
     let pool = jobs();
     let selector = Selector::new(pool.clone(), picker);
     let start = Instant::now();
     let mut running = Vec::new();
-    let mut picked = Vec::new();
+    let mut backends = Vec::new();
     for turn in 0..200 {
         if turn == 50 {
             pool.set_weight("c", 3);
@@ -155,15 +155,15 @@ fn picks(picker: impl Picker<Job> + 'static, log: bool) -> Vec<String> {
         }
         let job = if log { Job::logged().0 } else { Job::default() };
         let mut cx = Context::new().seed(turn).at(start);
-        let (_, completion) = selector.select_with(&job, &mut cx).unwrap();
-        picked.push(completion.backend().to_owned());
+        let ((), completion) = selector.select_with(&job, &mut cx).unwrap();
+        backends.push(completion.backend().to_owned());
         running.push(completion);
         if turn % 3 == 0 {
             // Cancelled: how long it took is not learnt, for that is never the same twice.
             drop(running.swap_remove((turn as usize * 7) % running.len()));
         }
     }
-    picked
+    backends
 }
 
 /// Those that go by latency are left out: it is never the same twice.
@@ -172,8 +172,8 @@ fn whoever_is_explained_picks_as_before() {
     fn same<P: Picker<Job> + 'static>(picker: impl Fn() -> P) {
         let name = std::any::type_name::<P>();
         assert_eq!(
-            picks(Explained::new(picker()), true),
-            picks(picker(), false),
+            sent(Explained::new(picker()), true),
+            sent(picker(), false),
             "{name}"
         );
     }
@@ -208,7 +208,7 @@ fn a_request_without_a_log_costs_no_allocation() {
     let selector = Selector::new(jobs(), Explained::new(LeastRequests::new()));
     let job = Job::default();
     let request = || {
-        let (_, completion) = selector.select(&job).unwrap();
+        let ((), completion) = selector.select(&job).unwrap();
         completion.finish(Outcome::Success);
     };
     request();

@@ -6,7 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use evenkeel::backend::{Failure, Outcome};
-use evenkeel::http::{BalanceLayer, ReplayBody, recommended_with};
+use evenkeel::http::{Address, BalanceLayer, ReplayBody, recommended_with};
 use evenkeel::observe::Metrics;
 use evenkeel::picker::{RoundRobin, Selector};
 use evenkeel::retry::Budget;
@@ -86,51 +86,56 @@ fn close(a: f64, b: f64) -> bool {
     (a - b).abs() < 1e-9
 }
 
+const REQUESTS: usize = 200;
+
+/// The first refuses connections, the second is not available, the others answer.
+async fn shop(request: Request<Body>) -> io::Result<Response<Full<&'static [u8]>>> {
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let status = match request.uri().host() {
+        Some("10.0.0.1") => return Err(io::ErrorKind::ConnectionRefused.into()),
+        Some("10.0.0.2") => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::OK,
+    };
+    let response = Response::builder().status(status);
+    Ok(response.body(Full::new(&b"hello"[..])).unwrap())
+}
+
+/// Sends requests one after another; returns how many failed.
+async fn load(pool: &Pool<Address>, metrics: &Metrics, budget: &Budget) -> usize {
+    let balance = BalanceLayer::<Body>::round_robin(pool.clone()).observer(metrics.clone());
+    let service = recommended_with(balance.layer(service_fn(shop)), |retry| {
+        retry.budget(budget.clone()).observer(metrics.clone())
+    });
+    let mut failed = 0;
+    for _ in 0..REQUESTS {
+        let request = Request::get("http://shop.example/").body(Empty::new());
+        match service.clone().oneshot(request.unwrap()).await {
+            Ok(response) if response.status() == StatusCode::OK => {
+                response.into_body().collect().await.unwrap();
+            }
+            _ => failed += 1,
+        }
+    }
+    failed
+}
+
 #[test]
 fn the_numbers_of_the_recommended_stack_add_up() {
-    const REQUESTS: f64 = 200.0;
     let (recorder, prometheus) = prometheus();
     recorded(&recorder, async {
-        let client = service_fn(|request: Request<Body>| async move {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            let status = match request.uri().host() {
-                Some("10.0.0.1") => return Err(io::ErrorKind::ConnectionRefused.into()),
-                Some("10.0.0.2") => StatusCode::SERVICE_UNAVAILABLE,
-                _ => StatusCode::OK,
-            };
-            let response = Response::builder().status(status);
-            Ok::<_, io::Error>(response.body(Full::new(&b"hello"[..])).unwrap())
-        });
         let addresses = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"];
         let pool = Pool::of_addresses(addresses).unwrap();
         let budget = Budget::new();
         let metrics = Metrics::new(&pool).name("shop").budget(budget.clone());
-        let balance = BalanceLayer::<Body>::round_robin(pool.clone()).observer(metrics.clone());
-        let service = recommended_with(balance.layer(client), |retry| {
-            retry.budget(budget.clone()).observer(metrics.clone())
-        });
-        let mut failed = 0.0;
-        for _ in 0..REQUESTS as usize {
-            let request = Request::get("http://shop.example/")
-                .body(Empty::new())
-                .unwrap();
-            match service.clone().oneshot(request).await {
-                Ok(response) if response.status() == StatusCode::OK => {
-                    response.into_body().collect().await.unwrap();
-                }
-                _ => failed += 1.0,
-            }
-        }
+        let failed = load(&pool, &metrics, &budget).await as f64;
+        let sent = REQUESTS as f64;
         assert!(metrics.publish());
         let scrape = Scrape::of(&prometheus);
 
         // What the caller saw, and what was counted.
         let requests = |labels: &[_]| scrape.sum("evenkeel_requests_total", labels);
-        assert!(close(requests(&[]), REQUESTS));
-        assert!(close(
-            requests(&[("outcome", "success")]),
-            REQUESTS - failed
-        ));
+        assert!(close(requests(&[]), sent));
+        assert!(close(requests(&[("outcome", "success")]), sent - failed));
         assert!(close(requests(&[("outcome", "failure")]), failed));
 
         // What was picked has ended, and only then.
@@ -141,7 +146,7 @@ fn the_numbers_of_the_recommended_stack_add_up() {
             picks
         ));
         let retries = scrape.sum("evenkeel_retries_total", &[]);
-        assert!(retries > 0.0 && close(REQUESTS + retries, picks));
+        assert!(retries > 0.0 && close(sent + retries, picks));
         let attempts = |backend, kind| {
             let labels = [
                 ("backend", backend),
@@ -161,7 +166,7 @@ fn the_numbers_of_the_recommended_stack_add_up() {
             scrape.of_backend("evenkeel_picks_total", "10.0.0.2:80")
         ));
         let succeeded = scrape.sum("evenkeel_attempts_total", &[("outcome", "success")]);
-        assert!(close(succeeded, REQUESTS - failed));
+        assert!(close(succeeded, sent - failed));
         assert!(close(picks, refused + unavailable + succeeded));
 
         // A refused connection has no head; all others took ten milliseconds.
@@ -307,12 +312,12 @@ fn what_comes_late_from_one_that_has_left_is_not_counted_for_its_successor() {
         let pool = jobs(["old"]);
         let metrics = Metrics::new(&pool);
         let selector = counted(&pool, &metrics);
-        let (_, late) = selector.select(&()).unwrap();
+        let ((), late) = selector.select(&()).unwrap();
         let old = pool.get("old").unwrap().handle();
         pool.remove("old");
         pool.insert(Backend::new("new", ()));
         assert_eq!(pool.get("new").unwrap().handle().slot(), old.slot());
-        let (_, running) = selector.select(&()).unwrap();
+        let ((), running) = selector.select(&()).unwrap();
         late.finish(Outcome::Failure(Failure::Timeout));
         running.finish(Outcome::Success);
         metrics.publish();
@@ -395,7 +400,7 @@ fn to_count_allocates_nothing() {
     let metrics = Metrics::new(&pool);
     let selector = counted(&pool, &metrics);
     let request = || {
-        let (_, mut completion) = selector.select(&()).unwrap();
+        let ((), mut completion) = selector.select(&()).unwrap();
         completion.head();
         completion.finish(Outcome::Success);
     };

@@ -23,9 +23,11 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// Each span with its fields, and `parent`, in the order in which they began.
 #[derive(Clone, Default)]
-struct Spans(Arc<Mutex<Vec<(u64, BTreeMap<String, String>)>>>);
+struct Spans(Arc<Mutex<Vec<(u64, Values)>>>);
 
-struct Fields<'a>(&'a mut BTreeMap<String, String>);
+type Values = BTreeMap<String, String>;
+
+struct Fields<'a>(&'a mut Values);
 
 impl Visit for Fields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
