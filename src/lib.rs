@@ -33,7 +33,7 @@
 //! * [`http`]: addresses, bodies, responses; keys of requests, sticky sessions; the recommended stack
 //! * [`discover`]: where members come from
 //! * `sim`: pickers tried in virtual time, before they are deployed
-//! * `observe`: attempts, told to `tracing`
+//! * [`observe`]: what happens, told to observers, metrics and `tracing`
 //! * [`guide`]: choosing a picker; high availability; when backends fail; hashing and affinity; what goes
 //!   around and inside; coming from `tower::balance`; how it is built
 //!
@@ -76,7 +76,6 @@ mod invalid;
 #[cfg(feature = "tower")]
 pub mod limit;
 pub mod load;
-#[cfg(feature = "tracing")]
 pub mod observe;
 pub mod picker;
 mod random;

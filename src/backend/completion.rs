@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::gate::{Trial, after};
 use super::notes::Notes;
-use super::observation::Observer;
+use super::observation::Listener;
 use super::{Event, Live, Observation, Outcome};
 use crate::load::LoadReport;
 use crate::time::{now, since_epoch};
@@ -31,7 +31,7 @@ use crate::time::{now, since_epoch};
 #[must_use = "dropping it ends the request as cancelled"]
 pub struct Completion {
     live: Arc<Live>,
-    observer: Option<Arc<dyn Observer>>,
+    observer: Option<Arc<dyn Listener>>,
     /// In nanoseconds, if it is measured.
     since: u64,
     notes: Notes,
@@ -66,7 +66,7 @@ impl Completion {
         live: &Arc<Live>,
         trial: Option<NonZeroU32>,
         watch: Option<Watch>,
-        observer: Option<&Arc<dyn Observer>>,
+        observer: Option<&Arc<dyn Listener>>,
     ) -> Self {
         Self::entered(live, live.enter(), trial, watch, observer)
     }
@@ -78,7 +78,7 @@ impl Completion {
         (limit, called): (u32, bool),
         trial: Option<NonZeroU32>,
         watch: Option<Watch>,
-        observer: Option<&Arc<dyn Observer>>,
+        observer: Option<&Arc<dyn Listener>>,
     ) -> Option<Self> {
         let Some(notes) = live.enter_below(limit, called) else {
             if let Some(epoch) = trial {
@@ -96,7 +96,7 @@ impl Completion {
         mut notes: Notes,
         trial: Option<NonZeroU32>,
         watch: Option<Watch>,
-        observer: Option<&Arc<dyn Observer>>,
+        observer: Option<&Arc<dyn Listener>>,
     ) -> Self {
         if let Some(trial) = trial {
             notes.set_trial(trial);
@@ -249,7 +249,7 @@ fn note_head(
     live: &Live,
     (since, averaged): (u64, bool),
     outcome: Outcome,
-    observer: Option<&dyn Observer>,
+    observer: Option<&dyn Listener>,
 ) {
     let now = now();
     let nanos = since_epoch(now);
@@ -270,7 +270,7 @@ fn note_end(
     since: u64,
     notes: Notes,
     outcome: Outcome,
-    observer: Option<&dyn Observer>,
+    observer: Option<&dyn Listener>,
     now: Instant,
 ) {
     let end = since_epoch(now);
@@ -298,7 +298,7 @@ fn note_end(
 /// Begins to measure, and returns since when. Counts the request back if the observer panics, who
 /// is not asked again.
 #[inline(never)]
-fn dispatched(live: &Live, observer: Option<&Arc<dyn Observer>>, watch: Watch) -> u64 {
+fn dispatched(live: &Live, observer: Option<&Arc<dyn Listener>>, watch: Watch) -> u64 {
     struct Undo<'a>(&'a Live, u64, bool);
 
     impl Drop for Undo<'_> {
@@ -323,8 +323,8 @@ fn dispatched(live: &Live, observer: Option<&Arc<dyn Observer>>, watch: Watch) -
 }
 
 #[inline(never)]
-fn tell(observer: &dyn Observer, live: &Live, at: (Instant, u64), event: Event) {
-    observer.observe(live.handle(), &Observation::new_at(at.0, at.1, event));
+fn tell(observer: &dyn Listener, live: &Live, at: (Instant, u64), event: Event) {
+    observer.hear(live, &Observation::new_at(at.0, at.1, event));
 }
 
 impl Drop for Completion {

@@ -53,7 +53,7 @@ pub(crate) use self::line::Line;
 #[cfg(feature = "tower")]
 pub(crate) use self::line::Place as PlaceInLine;
 pub(crate) use self::live::Live;
-pub(crate) use self::observation::Observer;
+pub(crate) use self::observation::Listener;
 pub use self::observation::{Event, Observation};
 pub use self::outcome::{Failure, Outcome};
 pub(crate) use self::record::{Record, Wants};

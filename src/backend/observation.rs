@@ -1,10 +1,11 @@
 use std::time::{Duration, Instant};
 
-use super::{Handle, Outcome};
+use super::{Live, Outcome};
 use crate::load::LoadReport;
 use crate::time::since_epoch;
 
-/// Something that happened to a request, or was learnt of a backend, for [`Picker::observe`](crate::Picker::observe).
+/// Something that happened to a request, or was learnt of a backend, for [`Picker::observe`](crate::Picker::observe)
+/// and [observers](crate::observe::Observer).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation {
     at: Instant,
@@ -96,7 +97,7 @@ impl Observation {
     }
 }
 
-/// Whoever wants to know what becomes of requests.
-pub(crate) trait Observer: Send + Sync {
-    fn observe(&self, backend: Handle, observation: &Observation);
+/// Whoever wants to know what becomes of the requests of one list of backends.
+pub(crate) trait Listener: Send + Sync {
+    fn hear(&self, backend: &Live, observation: &Observation);
 }

@@ -41,6 +41,35 @@ impl Outcome {
     pub fn is_failure(self) -> bool {
         matches!(self, Self::Failure(_))
     }
+
+    /// Returns the failure, if it is one.
+    pub fn failure(self) -> Option<Failure> {
+        match self {
+            Self::Failure(failure) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// Returns its name for machines, such as a label of a metric: `success`, `failure`, `rejected`
+    /// or `cancelled`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel::backend::{Failure, Outcome};
+    ///
+    /// let outcome = Outcome::Failure(Failure::Connect);
+    /// assert_eq!(outcome.name(), "failure");
+    /// assert_eq!(outcome.failure().map(Failure::name), Some("connect"));
+    /// ```
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure(_) => "failure",
+            Self::Rejected => "rejected",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 impl fmt::Display for Outcome {
@@ -55,6 +84,18 @@ impl fmt::Display for Outcome {
 }
 
 impl Failure {
+    /// Returns its name for machines: that of the variant in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Gateway => "gateway",
+            Self::Response => "response",
+            Self::Body => "body",
+            Self::Other => "other",
+        }
+    }
+
     /// Whether the request did not get through to whoever should answer, or no answer back.
     pub(crate) fn is_gateway(self) -> bool {
         matches!(self, Self::Connect | Self::Timeout | Self::Gateway)

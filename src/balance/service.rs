@@ -13,6 +13,7 @@ use super::{
 };
 use crate::backend::{Handle, Value};
 use crate::load::{LoadProbes, LoadReport};
+use crate::observe::Observer;
 use crate::picker::Picker;
 use crate::set::{BackendSet, Pool};
 
@@ -265,6 +266,14 @@ where
     T: Value,
     Req: 'static,
 {
+    /// Tells an [`Observer`] of each attempt from now on: those of all clones, and with pickers that
+    /// are set later. One that was set before is told, too. Default: nobody.
+    #[must_use]
+    pub fn observer(self, observer: impl Observer + 'static) -> Self {
+        self.shared.add_observer(observer);
+        self
+    }
+
     /// Replaces the picker for all clones, while requests run.
     ///
     /// When this returns, new requests are picked for with the new one.

@@ -9,6 +9,7 @@ use super::via::HostFrom;
 use super::{Address, Classify, HttpOutcomes, OnBodyEnd, Via};
 use crate::balance::{Balance, Shared, Waits, share, short_ways_in};
 use crate::load::LoadReport;
+use crate::observe::Observer;
 use crate::picker::Picker;
 use crate::set::Pool;
 
@@ -74,6 +75,13 @@ impl<B: 'static> BalanceLayer<B> {
 }
 
 impl<B: 'static, C> BalanceLayer<B, C> {
+    /// Tells an [`Observer`] of each attempt of all services that this layer makes; see
+    /// [`Balance::observer`].
+    pub fn observer(self, observer: impl Observer + 'static) -> Self {
+        self.shared.add_observer(observer);
+        self
+    }
+
     /// Replaces the picker for all services that this layer made, while requests run.
     pub fn set_picker(&self, picker: impl Picker<Request<B>> + 'static) {
         self.shared.set_picker(picker);

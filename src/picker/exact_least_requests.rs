@@ -62,4 +62,8 @@ impl<Req: ?Sized> Picker<Req> for ExactLeastRequests {
     fn needs(&self) -> Needs {
         Needs::LOAD_INDEX
     }
+
+    fn rule(&self) -> &'static str {
+        "fewest requests in flight for its weight, of all"
+    }
 }

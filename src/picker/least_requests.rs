@@ -89,6 +89,10 @@ impl<Req: ?Sized> Picker<Req> for LeastRequests {
     fn needs(&self) -> Needs {
         Needs::NOTHING
     }
+
+    fn rule(&self) -> &'static str {
+        "fewest requests in flight for its weight, of a few drawn at random"
+    }
 }
 
 impl Default for LeastRequests {

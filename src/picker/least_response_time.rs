@@ -104,6 +104,10 @@ impl<Req: ?Sized> Picker<Req> for LeastResponseTime {
     fn needs(&self) -> Needs {
         Needs::LATENCY
     }
+
+    fn rule(&self) -> &'static str {
+        "shortest expected response (latency, times requests in flight) for its weight, of a few drawn at random"
+    }
 }
 
 impl Default for LeastResponseTime {

@@ -190,6 +190,12 @@ pub trait Picker<Req: ?Sized>: Send + Sync {
     fn needs(&self) -> Needs {
         Needs::all()
     }
+
+    /// Says in a few words by what it picks, for whoever asks
+    /// [why](crate::observe::Explained). Default: "the picker's own rule".
+    fn rule(&self) -> &'static str {
+        "the picker's own rule"
+    }
 }
 
 impl<F, Req: ?Sized> Picker<Req> for F
@@ -222,6 +228,10 @@ impl<P: Picker<Req>, Req: ?Sized> Picker<Req> for Arc<P> {
     fn needs(&self) -> Needs {
         (**self).needs()
     }
+
+    fn rule(&self) -> &'static str {
+        (**self).rule()
+    }
 }
 
 /// A picker that was chosen at run time.
@@ -245,5 +255,9 @@ impl<Req: ?Sized + 'static> Picker<Req> for Arc<dyn Picker<Req>> {
 
     fn needs(&self) -> Needs {
         (**self).needs()
+    }
+
+    fn rule(&self) -> &'static str {
+        (**self).rule()
     }
 }

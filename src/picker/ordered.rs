@@ -65,4 +65,8 @@ impl<Req: ?Sized> Picker<Req> for Ordered {
     fn needs(&self) -> Needs {
         Needs::NOTHING
     }
+
+    fn rule(&self) -> &'static str {
+        "the first with room; the least loaded of all if none has"
+    }
 }

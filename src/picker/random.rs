@@ -45,4 +45,8 @@ impl<Req: ?Sized> Picker<Req> for Random {
     fn needs(&self) -> Needs {
         Needs::NOTHING
     }
+
+    fn rule(&self) -> &'static str {
+        "drawn at random, all alike"
+    }
 }

@@ -263,6 +263,10 @@ impl<Req: ?Sized> Picker<Req> for ReportedWeightedRoundRobin {
     fn needs(&self) -> Needs {
         Needs::OBSERVATIONS
     }
+
+    fn rule(&self) -> &'static str {
+        "its turn, as often as the load that it reports says"
+    }
 }
 
 impl Default for ReportedWeightedRoundRobin {

@@ -72,6 +72,10 @@ impl<Req: ?Sized> Picker<Req> for RoundRobin {
     fn needs(&self) -> Needs {
         Needs::NOTHING
     }
+
+    fn rule(&self) -> &'static str {
+        "its turn; one drawn at random when picking again"
+    }
 }
 
 impl Default for RoundRobin {

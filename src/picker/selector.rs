@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use super::view::View;
 use super::{Context, Needs, NoBackend, Picker};
 use crate::backend::{Completion, Handle, Observation, Value};
+use crate::observe::{Both, Observer};
 use crate::set::{Pool, Snapshot, Subscriber};
 
 /// Picks from a pool without tower: keeps a picker prepared for each change of the pool, and
@@ -60,6 +61,8 @@ impl OnChange for () {
 
 struct Writer<T, Req: ?Sized> {
     epoch: u64,
+    /// Those of the newest view, or of one that is being made.
+    observer: Option<Arc<dyn Observer>>,
     /// Views that a reader still held when they were replaced. They are dropped here, by a writer,
     /// so that no request pays for it.
     retired: Vec<Arc<View<T, Req>>>,
@@ -158,6 +161,14 @@ where
         self.core.set_picker(picker);
     }
 
+    /// Tells an [`Observer`] of each request that is [selected](Self::select) for from now on, by
+    /// this selector and all its clones. One that was set before is told, too.
+    #[must_use]
+    pub fn observer(self, observer: impl Observer + 'static) -> Self {
+        self.core.add_observer(observer);
+        self
+    }
+
     /// Makes picks repeatable: all random choices of this selector and its clones come from this
     /// seed. For tests, since it costs a counter that all threads share. Only the first seed
     /// counts.
@@ -182,10 +193,16 @@ where
     pub(crate) fn new(pool: Pool<T>, picker: Arc<dyn Picker<Req>>, on_change: N) -> Arc<Self> {
         keep_what_it_needs(&pool, &*picker);
         let core = Arc::new(Self {
-            view: Apart(ArcSwap::from_pointee(View::new(pool.snapshot(), picker, 0))),
+            view: Apart(ArcSwap::from_pointee(View::new(
+                pool.snapshot(),
+                picker,
+                0,
+                None,
+            ))),
             pool,
             writer: Mutex::new(Writer {
                 epoch: 0,
+                observer: None,
                 retired: Vec::new(),
             }),
             on_change,
@@ -206,20 +223,48 @@ where
             writer.epoch
         };
         loop {
-            let snapshot = self.pool.snapshot();
-            if self.install(View::new(snapshot, Arc::clone(&picker), epoch)) {
+            let (snapshot, observer) = (self.pool.snapshot(), self.observer());
+            if self.install(View::new(snapshot, Arc::clone(&picker), epoch, observer)) {
                 return;
             }
         }
     }
 
+    /// Adds someone who is told of requests; whoever was added before still is.
+    pub(crate) fn add_observer(&self, observer: impl Observer + 'static) {
+        {
+            let mut writer = self.writer();
+            writer.observer = Some(match writer.observer.take() {
+                None => Arc::new(observer),
+                Some(before) => Arc::new(Both(before, observer)),
+            });
+        }
+        // The picker that is there now, prepared anew. Whoever installs another one meanwhile sees
+        // the observer, or is seen here.
+        loop {
+            let (current, observer) = (self.view.0.load_full(), self.observer());
+            if current.tells(observer.as_ref()) {
+                return;
+            }
+            let snapshot = Arc::clone(&current.snapshot);
+            let (picker, epoch) = (Arc::clone(current.picker()), current.epoch());
+            drop(current);
+            self.install(View::new(snapshot, picker, epoch, observer));
+        }
+    }
+
+    fn observer(&self) -> Option<Arc<dyn Observer>> {
+        self.writer().observer.clone()
+    }
+
     /// Swaps the view in, unless there is one of a newer picker or snapshot. Returns false if it
-    /// has to be built again: its picker is the newest, but not its snapshot.
+    /// has to be built again: its picker is the newest, but not its snapshot or its observer.
     fn install(&self, view: View<T, Req>) -> bool {
         let old = {
-            let _one_at_a_time = self.writer();
+            let one_at_a_time = self.writer();
             let current = self.view.0.load();
-            let stale = view.snapshot.version() < current.snapshot.version();
+            let stale = view.snapshot.version() < current.snapshot.version()
+                || !view.tells(one_at_a_time.observer.as_ref());
             if view.epoch() < current.epoch() || stale {
                 return view.epoch() <= current.epoch();
             }
@@ -263,7 +308,12 @@ where
             let (picker, epoch) = (Arc::clone(current.picker()), current.epoch());
             drop(current);
             // Again, if a picker was set meanwhile that was prepared for an older snapshot.
-            self.install(View::new(Arc::clone(snapshot), picker, epoch));
+            self.install(View::new(
+                Arc::clone(snapshot),
+                picker,
+                epoch,
+                self.observer(),
+            ));
         }
     }
 }

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use super::{Context, Needs, NoBackend, Picker, Update};
-use crate::backend::{Completion, Guard, Handle, Live, Observation, Observer, Watch};
+use crate::backend::{Completion, Guard, Handle, Listener, Live, Observation, Watch};
+use crate::observe::{Heard, Observer};
 use crate::random::mix;
 use crate::set::{AllMembers, BackendSet, Guarded, List, Masked, Member, Scaled, Snapshot};
 
@@ -15,6 +16,8 @@ pub(crate) struct View<T, Req: ?Sized> {
     plain: bool,
     /// Which of the pickers that were set it comes from.
     epoch: u64,
+    /// Who is told of requests beside the pickers.
+    observer: Option<Arc<dyn Observer>>,
 }
 
 /// One list, and the picker that was prepared for it.
@@ -24,7 +27,7 @@ pub(crate) struct Entry<T, Req: ?Sized> {
     /// Whether requests are timed, and whether each is part of its backend's latency.
     watch: bool,
     averaged: bool,
-    observer: Option<Arc<dyn Observer>>,
+    observer: Option<Arc<dyn Listener>>,
 }
 
 impl<T, Req: ?Sized + 'static> View<T, Req> {
@@ -32,12 +35,14 @@ impl<T, Req: ?Sized + 'static> View<T, Req> {
         snapshot: Arc<Snapshot<T>>,
         picker: Arc<dyn Picker<Req>>,
         epoch: u64,
+        observer: Option<Arc<dyn Observer>>,
     ) -> Self {
         let mut lists = snapshot.lists.iter();
         let first = lists.next().expect("a snapshot has at least one list");
-        let first = Entry::new(&snapshot, first, picker);
+        let entry = |list, picker| Entry::new(&snapshot, list, picker, observer.as_ref());
+        let first = entry(first, picker);
         // Each from the first, with which it shares what depends on the members only.
-        let others = lists.map(|list| Entry::new(&snapshot, list, Arc::clone(&first.picker)));
+        let others = lists.map(|list| entry(list, Arc::clone(&first.picker)));
         let others: Box<[_]> = others.collect();
         let plain = others.is_empty() && !first.list.is_empty() && first.list.guarded().is_none();
         Self {
@@ -46,6 +51,7 @@ impl<T, Req: ?Sized + 'static> View<T, Req> {
             others,
             plain,
             epoch,
+            observer,
         }
     }
 }
@@ -58,6 +64,15 @@ impl<T, Req: ?Sized> View<T, Req> {
     /// A picker to prepare the next one from.
     pub(super) fn picker(&self) -> &Arc<dyn Picker<Req>> {
         &self.first.picker
+    }
+
+    /// Whether these are the ones who are told.
+    pub(super) fn tells(&self, observer: Option<&Arc<dyn Observer>>) -> bool {
+        match (&self.observer, observer) {
+            (None, None) => true,
+            (Some(told), Some(observer)) => Arc::ptr_eq(told, observer),
+            _ => false,
+        }
     }
 
     /// Whether some do not take every request that is picked for them, which changes with time.
@@ -155,11 +170,14 @@ impl<T, Req: ?Sized> View<T, Req> {
     }
 
     /// Tells the pickers what was learnt of a member, whatever they [need](Needs): they have asked
-    /// for it. Says nothing of one that has left.
+    /// for it; and the observer. Says nothing of one that has left.
     pub(crate) fn tell(&self, backend: Handle, observation: &Observation) {
         if let Some(member) = self.snapshot.member_of(backend) {
             let entry = self.entry_of(&member.live);
             (*entry.picker).observe(backend, observation);
+            if let Some(observer) = &self.observer {
+                Heard::tell(&**observer, &member.live, observation);
+            }
         }
     }
 
@@ -186,15 +204,26 @@ impl<T, Req: ?Sized> View<T, Req> {
 }
 
 impl<T, Req: ?Sized + 'static> Entry<T, Req> {
-    fn new(snapshot: &Snapshot<T>, list: &Arc<List<T>>, picker: Arc<dyn Picker<Req>>) -> Self {
+    fn new(
+        snapshot: &Snapshot<T>,
+        list: &Arc<List<T>>,
+        picker: Arc<dyn Picker<Req>>,
+        observer: Option<&Arc<dyn Observer>>,
+    ) -> Self {
         let members = AllMembers(snapshot);
         let guarded = list.guarded().is_some();
         let update = Update::new(&members, &**list).of_pool(snapshot.layout(), guarded);
         let picker = (*picker).prepare(&update).unwrap_or(picker);
         let needs = picker.needs();
-        let observer = needs
-            .contains(Needs::OBSERVATIONS)
-            .then(|| Arc::new(Observing(Arc::clone(&picker))) as Arc<dyn Observer>);
+        let observing = needs.contains(Needs::OBSERVATIONS);
+        let observing = observing.then(|| Observing(Arc::clone(&picker)));
+        // Put together here, so that a request tells one or nobody, and asks nobody whether.
+        let observer: Option<Arc<dyn Listener>> = match (observing, observer.cloned()) {
+            (None, None) => None,
+            (Some(picker), None) => Some(Arc::new(picker)),
+            (None, Some(observer)) => Some(Arc::new(Heard::new((), observer))),
+            (Some(picker), Some(observer)) => Some(Arc::new(Heard::new(picker, observer))),
+        };
         Self {
             list: Arc::clone(list),
             watch: needs.contains(Needs::LATENCY) || observer.is_some(),
@@ -431,8 +460,8 @@ impl<T, Req: ?Sized> Entry<T, Req> {
 
 struct Observing<Req: ?Sized>(Arc<dyn Picker<Req>>);
 
-impl<Req: ?Sized + 'static> Observer for Observing<Req> {
-    fn observe(&self, backend: Handle, observation: &Observation) {
-        self.0.observe(backend, observation);
+impl<Req: ?Sized + 'static> Listener for Observing<Req> {
+    fn hear(&self, backend: &Live, observation: &Observation) {
+        self.0.observe(backend.handle(), observation);
     }
 }

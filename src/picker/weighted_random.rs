@@ -55,6 +55,10 @@ impl<Req: ?Sized> Picker<Req> for WeightedRandom {
     fn needs(&self) -> Needs {
         Needs::NOTHING
     }
+
+    fn rule(&self) -> &'static str {
+        "drawn at random, by weight"
+    }
 }
 
 impl Default for WeightedRandom {

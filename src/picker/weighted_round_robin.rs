@@ -123,6 +123,10 @@ impl<Req: ?Sized> Picker<Req> for WeightedRoundRobin {
     fn needs(&self) -> Needs {
         Needs::NOTHING
     }
+
+    fn rule(&self) -> &'static str {
+        "its turn, as often as its weight says; one drawn by weight when picking again"
+    }
 }
 
 impl Schedule {

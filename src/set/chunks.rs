@@ -4,24 +4,24 @@ use std::sync::Arc;
 ///
 /// Copying a pool of 10,000 backends for one change then means copying one piece and 79 pointers.
 #[derive(Debug)]
-pub(super) struct Chunks<V>(Vec<Arc<[Option<V>]>>);
+pub(crate) struct Chunks<V>(Vec<Arc<[Option<V>]>>);
 
 const BITS: usize = 7;
 const SIZE: usize = 1 << BITS;
 
 impl<V> Chunks<V> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Vec::new())
     }
 
     #[inline]
-    pub(super) fn get(&self, index: usize) -> Option<&V> {
+    pub(crate) fn get(&self, index: usize) -> Option<&V> {
         self.0.get(index >> BITS)?[index & (SIZE - 1)].as_ref()
     }
 }
 
 impl<V: Clone> Chunks<V> {
-    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut V> {
+    pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut V> {
         let chunk = self.0.get_mut(index >> BITS)?;
         // Looks before it copies: a shared piece is copied only for an element that is there.
         chunk[index & (SIZE - 1)].as_ref()?;
@@ -29,7 +29,7 @@ impl<V: Clone> Chunks<V> {
     }
 
     /// Sets the element at `index`, growing as needed; returns what was there.
-    pub(super) fn replace(&mut self, index: usize, value: Option<V>) -> Option<V> {
+    pub(crate) fn replace(&mut self, index: usize, value: Option<V>) -> Option<V> {
         while self.0.len() <= index >> BITS {
             self.0
                 .push(std::iter::repeat_with(|| None).take(SIZE).collect());

@@ -32,6 +32,8 @@ mod zones;
 
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "metrics")]
+pub(crate) use self::chunks::Chunks;
 pub use self::edit::{Changes, Edit};
 pub use self::events::{Events, Happened, PoolEvent};
 pub(crate) use self::guarded::{Guarded, Scaled};

@@ -203,6 +203,10 @@ impl<Req: ?Sized> Picker<Req> for Adaptive {
     fn needs(&self) -> Needs {
         Needs::OBSERVATIONS | Needs::LOAD_INDEX
     }
+
+    fn rule(&self) -> &'static str {
+        "lowest expected cost by what is learnt of each, of the least loaded, two drawn at random, and those that looked good lately"
+    }
 }
 
 impl Adaptive {

@@ -240,6 +240,10 @@ impl<Req: ?Sized> Picker<Req> for C3 {
     fn needs(&self) -> Needs {
         Needs::OBSERVATIONS
     }
+
+    fn rule(&self) -> &'static str {
+        "best C3 score (response times, reported queues and times, own requests)"
+    }
 }
 
 impl Default for C3 {

@@ -273,6 +273,10 @@ where
         let own = self.bound.map_or(Needs::NOTHING, |_| Needs::LOAD_TOTAL);
         own | self.fallback.needs()
     }
+
+    fn rule(&self) -> &'static str {
+        "the place of the request's key, and the next one if that is out or full; another picker's choice without a key"
+    }
 }
 
 impl<T: Table, K, F> fmt::Debug for Keyed<T, K, F> {

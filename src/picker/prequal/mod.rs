@@ -304,6 +304,10 @@ impl<Req: ?Sized> Picker<Req> for Prequal {
             Needs::NOTHING
         }
     }
+
+    fn rule(&self) -> &'static str {
+        "best answer to a probe (the least latency among those that are not hot); one drawn at random without enough answers; those to be probed next are looked at, too"
+    }
 }
 
 impl Default for Prequal {
