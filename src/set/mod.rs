@@ -25,6 +25,8 @@ mod snapshot;
 mod states;
 mod status;
 mod subscribers;
+mod table;
+mod tally;
 mod tiers;
 mod watched;
 mod weak_pool;
