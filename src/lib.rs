@@ -33,7 +33,7 @@
 //! * [`http`]: addresses, bodies, responses; keys of requests, sticky sessions; the recommended stack
 //! * [`discover`]: where members come from
 //! * `sim`: pickers tried in virtual time, before they are deployed
-//! * `observe`: attempts, told to `tracing`
+//! * [`observe`]: a page of how the pools are, and attempts, told to `tracing`
 //! * [`guide`]: choosing a picker; high availability; when backends fail; hashing and affinity; coming from
 //!   `tower::balance`; how it is built
 //!
@@ -42,7 +42,9 @@
 //! * `http` (default): [`http`], and all of `tower`.
 //! * `sticky`: [`http::sticky`].
 //! * `load-reports`: [`http::load_reports`].
-//! * `tracing`: `observe`, and all of `tower`.
+//! * `serde`: what a pool says of itself, serialised.
+//! * `status`: `observe::status`, and all of `http` and `serde`.
+//! * `tracing`: `observe::TraceAttempts`, and all of `tower`.
 //! * `sim`: `sim`, without anything else.
 //! * `tower`: [`balance`], [`connect`], [`deadline`], [`discover`], [`limit`], [`retry`], probes in
 //!   [`health`].
@@ -74,7 +76,6 @@ mod invalid;
 #[cfg(feature = "tower")]
 pub mod limit;
 pub mod load;
-#[cfg(feature = "tracing")]
 pub mod observe;
 pub mod picker;
 mod random;

@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use allocation_counter::measure;
-use evenkeel::backend::{Completion, Failure, Outcome, State};
+use evenkeel::backend::{BackendInfo, Completion, Failure, Outcome, State};
 use evenkeel::health::{Ejection, Health};
+use evenkeel::set::TierStatus;
 use evenkeel::{Backend, Pool};
 use tokio::time::sleep;
 
@@ -207,7 +208,7 @@ fn a_status_has_each_backend_and_the_sums_of_all() {
     request(&pool, "c", FAILURE);
 
     let status = pool.status();
-    let ids: Vec<&str> = status.backends().iter().map(|info| info.id()).collect();
+    let ids: Vec<&str> = status.backends().iter().map(BackendInfo::id).collect();
     assert_eq!(ids, ["a", "b", "c", "d"]);
     assert_eq!((status.members(), status.healthy()), (4, 3));
     assert_eq!(status.count_of(State::Draining), 1);
@@ -215,7 +216,7 @@ fn a_status_has_each_backend_and_the_sums_of_all() {
     let counts = status.counts();
     assert_eq!((counts.successes(), counts.failures()), (1, 1));
     assert!(status.records_traffic() && !status.is_watched());
-    let tiers: Vec<_> = status.tiers().iter().map(|tier| tier.members()).collect();
+    let tiers: Vec<_> = status.tiers().iter().map(TierStatus::members).collect();
     assert_eq!(tiers, [3, 1]);
     assert_eq!(status.to_string(), "4 backends: 3 healthy, 1 draining");
 }

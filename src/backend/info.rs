@@ -260,6 +260,21 @@ impl State {
         Self::ZeroWeight,
     ];
 
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::ForcedUp => "forced up",
+            Self::Trial => "on trial",
+            Self::Unchecked => "unchecked",
+            Self::Unhealthy => "unhealthy",
+            Self::Ejected => "ejected",
+            Self::Draining => "draining",
+            Self::ForcedDown => "forced down",
+            Self::ZeroWeight => "weight 0",
+        }
+    }
+
     /// Whether it takes requests without having to prove anything.
     pub(crate) fn is_in_use(self) -> bool {
         matches!(self, Self::Healthy | Self::ForcedUp | Self::Degraded)
@@ -293,17 +308,6 @@ impl fmt::Display for BackendInfo {
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Healthy => "healthy",
-            Self::Degraded => "degraded",
-            Self::ForcedUp => "forced up",
-            Self::Trial => "on trial",
-            Self::Unchecked => "unchecked",
-            Self::Unhealthy => "unhealthy",
-            Self::Ejected => "ejected",
-            Self::Draining => "draining",
-            Self::ForcedDown => "forced down",
-            Self::ZeroWeight => "weight 0",
-        })
+        f.write_str(self.name())
     }
 }

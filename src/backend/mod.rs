@@ -236,6 +236,11 @@ impl Settings {
         metadata.get(key).map(String::as_str)
     }
 
+    #[cfg_attr(not(feature = "serde"), allow(dead_code, reason = "it is serialised"))]
+    pub(crate) fn all_metadata(&self) -> Option<&BTreeMap<String, String>> {
+        Some(&self.labels.as_ref()?.metadata)
+    }
+
     fn label(&mut self, change: impl FnOnce(&mut Labels)) {
         let mut labels = self.labels.as_deref().cloned().unwrap_or_default();
         change(&mut labels);

@@ -19,6 +19,8 @@ mod members;
 mod orders;
 mod pool;
 mod rules;
+#[cfg(feature = "serde")]
+mod serialize;
 mod slice;
 mod slow_start;
 mod snapshot;
@@ -43,6 +45,8 @@ pub use self::masked::Masked;
 pub(crate) use self::member::Member;
 pub use self::pool::Pool;
 pub use self::rules::Rules;
+#[cfg(feature = "status")]
+pub(crate) use self::serialize::{PoolView, failure_name};
 pub use self::slice::Candidate;
 pub use self::slow_start::SlowStart;
 pub(crate) use self::snapshot::{AllMembers, Snapshot};
