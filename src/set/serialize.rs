@@ -24,7 +24,7 @@ pub(crate) struct PoolView<'a> {
     records_traffic: bool,
     in_flight: usize,
     queued: usize,
-    states: BTreeMap<&'static str, usize>,
+    states: States<'a>,
     tiers: &'a [TierStatus],
     requests: Requests,
     failures: Failures,
@@ -48,7 +48,6 @@ impl<'a> PoolView<'a> {
             let first = others.chain(all.iter().filter(is_well));
             first.take(most).map(view).collect()
         };
-        let by_state = State::ALL.map(|state| (state.name(), status.count_of(state)));
         let counts = status.counts();
         Self {
             name,
@@ -60,10 +59,7 @@ impl<'a> PoolView<'a> {
             records_traffic: status.records_traffic(),
             in_flight: status.in_flight(),
             queued: status.queued(),
-            states: by_state
-                .into_iter()
-                .filter(|&(_, count)| count > 0)
-                .collect(),
+            states: States(status),
             tiers: status.tiers(),
             requests: counts.into(),
             failures: counts.into(),
@@ -71,6 +67,16 @@ impl<'a> PoolView<'a> {
             left_out: all.len() - backends.len(),
             backends,
         }
+    }
+}
+
+/// How many members are in each state, the best first, as far as there are any.
+struct States<'a>(&'a PoolStatus);
+
+impl Serialize for States<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let states = State::ALL.map(|state| (state.name(), self.0.count_of(state)));
+        serializer.collect_map(states.into_iter().filter(|&(_, count)| count > 0))
     }
 }
 

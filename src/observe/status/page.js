@@ -92,12 +92,15 @@
   const COLUMNS = ["Backend", "State", "Share", "In flight", "p50", "p90", "p99", "Requests",
     "Failed", "Requests/s", "Latency"];
   const WORDS = new Set(["Backend", "State"]);
+  const KINDS = { connect: "no connection", timeout: "timed out", gateway: "gateway",
+    response: "error response", body: "broke off", other: "other" };
 
   const newRow = () => {
     const row = make("tr"), cells = {};
     for (const column of COLUMNS) {
       const kind = column === "Backend" ? "who" : column === "State" ? "how"
-        : column === "Requests/s" || column === "Latency" ? "number graph" : "number";
+        : column === "Requests/s" || column === "Latency" ? "number graph"
+        : column.startsWith("p") ? "number short" : "number";
       const cell = make("td", kind);
       if (!WORDS.has(column)) cell.dataset.label = column;
       const text = make("span", column === "Backend" ? "id" : column === "State" ? "state" : "");
@@ -165,7 +168,7 @@
     write(cells.Failed.text, requests.failure.toLocaleString("en"));
     cells.Failed.text.className = requests.failure ? "bad" : "";
     const kinds = Object.entries(failures).filter(([, count]) => count > 0);
-    write(cells.Failed.small, kinds.map(([kind, count]) => `${count.toLocaleString("en")} ${kind}`).join(" · "));
+    write(cells.Failed.small, kinds.map(([kind, count]) => `${count.toLocaleString("en")} × ${KINDS[kind] || kind}`).join(" · "));
 
     write(cells["Requests/s"].text, past.rates.length ? rate(recent.rate) : "–");
     draw(cells["Requests/s"].svg, past.rates);
