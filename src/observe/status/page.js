@@ -141,8 +141,8 @@
     const state = [];
     if (backend.until_seconds !== null) state.push(`back in ${age(backend.until_seconds)}`);
     else if (backend.eligible && backend.share < 1) state.push(`at ${(backend.share * 100).toFixed(0)} %`);
-    if (backend.why !== null) state.push(backend.why);
     if (backend.state !== "healthy") state.push(`for ${age(backend.since_seconds)}`);
+    if (backend.why !== null) state.push(backend.why);
     write(cells.State.small, state.join(" · "));
 
     const recent = recently(past);
