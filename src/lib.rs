@@ -33,7 +33,7 @@
 //! * [`http`]: addresses, bodies, responses; keys of requests, sticky sessions; the recommended stack
 //! * [`discover`]: where members come from
 //! * `sim`: pickers tried in virtual time, before they are deployed
-//! * [`observe`]: what happens, told to observers, metrics and `tracing`
+//! * [`observe`]: what happens, told to observers, metrics and `tracing`; a page of how the pools are
 //! * [`guide`]: choosing a picker; high availability; when backends fail; hashing and affinity; what goes
 //!   around and inside; coming from `tower::balance`; how it is built
 //!
@@ -42,8 +42,12 @@
 //! * `http` (default): [`http`], and all of `tower`.
 //! * `sticky`: [`http::sticky`].
 //! * `load-reports`: [`http::load_reports`].
+//! * `proxy`: `http::proxy`, a reverse proxy.
 //! * `reqwest`: `http::ReqwestClient`.
-//! * `tracing`: `observe`, and all of `tower`.
+//! * `metrics`: `observe::Metrics`, and all of `tower`.
+//! * `tracing`: spans and events of `tracing` in [`observe`], and all of `tower`.
+//! * `serde`: what a pool says of itself, serialised.
+//! * `status`: `observe::status`, and all of `http` and `serde`.
 //! * `sim`: `sim`, without anything else.
 //! * `tower`: [`balance`], [`connect`], [`deadline`], [`discover`], [`limit`], [`retry`], probes in
 //!   [`health`].

@@ -10,6 +10,9 @@ pub(crate) struct Alarms {
     /// So many failures in a row raise an alarm. `Relaxed`: a limit, and nothing with it.
     in_a_row: AtomicU32,
     gateway_in_a_row: AtomicU32,
+    /// 1 while somebody watches. `Relaxed`: who begins looks at the members first, and who has just
+    /// ended misses nothing.
+    heard: AtomicU32,
     inner: Mutex<Inner>,
 }
 
@@ -39,6 +42,7 @@ impl Alarms {
         Self {
             in_a_row: AtomicU32::new(u32::MAX),
             gateway_in_a_row: AtomicU32::new(u32::MAX),
+            heard: AtomicU32::new(0),
             inner: Mutex::default(),
         }
     }
@@ -50,12 +54,23 @@ impl Alarms {
         };
         set(&self.in_a_row, in_a_row);
         set(&self.gateway_in_a_row, gateway_in_a_row);
+        self.heard.store(1, Ordering::Relaxed);
         let mut inner = self.inner();
         inner.watcher += 1;
         // It looks at the members by itself when it begins.
         inner.changed = false;
         inner.due = true;
         inner.watcher
+    }
+
+    /// Nobody watches any more.
+    pub(crate) fn end(&self) {
+        self.heard.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether somebody watches.
+    pub(super) fn are_heard(&self) -> bool {
+        self.heard.load(Ordering::Relaxed) == 1
     }
 
     /// Returns what there is to do, or comes back when there is something.

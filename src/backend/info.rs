@@ -1,8 +1,9 @@
 use std::fmt;
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Handle, Settings, Why};
+use super::{Failure, Handle, Latencies, Settings, Why};
 use crate::time::now;
 
 /// A look at one backend of a pool at one moment, from [`Pool::list`](crate::Pool::list).
@@ -32,6 +33,7 @@ pub struct BackendInfo {
     pub(crate) in_flight: usize,
     pub(crate) max_in_flight: Option<u32>,
     pub(crate) latency: Option<Duration>,
+    pub(crate) latencies: Option<Latencies>,
 }
 
 /// What is thought of a backend.
@@ -66,11 +68,12 @@ pub enum State {
 }
 
 /// How many of a backend's requests ended in which way, since its health is
-/// [watched](crate::health).
+/// [watched](crate::health) or its [traffic recorded](crate::Pool::record_traffic).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub(crate) successes: u64,
-    pub(crate) failures: u64,
+    /// By kind, in the order of [`Failure::ALL`].
+    pub(crate) failures: [u64; Failure::ALL.len()],
     pub(crate) rejected: u64,
     pub(crate) cancelled: u64,
 }
@@ -144,7 +147,8 @@ impl BackendInfo {
         self.share
     }
 
-    /// Returns how its requests ended. All zero unless its health is [watched](crate::health).
+    /// Returns how its requests ended. All zero unless its health is [watched](crate::health) or its
+    /// [traffic recorded](crate::Pool::record_traffic).
     pub fn counts(&self) -> Counts {
         self.counts
     }
@@ -164,6 +168,18 @@ impl BackendInfo {
     pub fn latency(&self) -> Option<Duration> {
         self.latency
     }
+
+    /// Returns how long its requests took lately, if its pool's
+    /// [traffic is recorded](crate::Pool::record_traffic).
+    pub fn latencies(&self) -> Option<&Latencies> {
+        self.latencies.as_ref()
+    }
+
+    /// Returns the latency that a part of its requests, from 0 to 1, did not exceed lately; see
+    /// [`Latencies::percentile`].
+    pub fn latency_percentile(&self, part: f64) -> Option<Duration> {
+        self.latencies.as_ref()?.percentile(part)
+    }
 }
 
 impl Counts {
@@ -174,7 +190,33 @@ impl Counts {
 
     /// Returns how many failed.
     pub fn failures(self) -> u64 {
-        self.failures
+        self.failures.iter().sum()
+    }
+
+    /// Returns how many failed in this way.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel::backend::{Failure, Outcome};
+    /// use evenkeel::{Backend, Pool};
+    ///
+    /// let pool = Pool::from([Backend::new("a", ())]);
+    /// pool.record_traffic();
+    /// let (_, completion) = pool.start(|_| Some(0)).expect("a is eligible");
+    /// completion.finish(Outcome::Failure(Failure::Connect));
+    ///
+    /// let counts = pool.get("a").unwrap().counts();
+    /// assert_eq!(counts.failures_of(Failure::Connect), 1);
+    /// assert_eq!(counts.failures_of(Failure::Timeout), 0);
+    /// ```
+    pub fn failures_of(self, failure: Failure) -> u64 {
+        self.failures[failure.place()]
+    }
+
+    /// Returns each kind of failure and how many there were of it.
+    pub fn failures_by_kind(self) -> impl Iterator<Item = (Failure, u64)> {
+        Failure::ALL.into_iter().zip(self.failures)
     }
 
     /// Returns how many it refused to protect itself.
@@ -189,11 +231,50 @@ impl Counts {
 
     /// Returns how many have ended.
     pub fn total(self) -> u64 {
-        self.successes + self.failures + self.rejected + self.cancelled
+        self.successes + self.failures() + self.rejected + self.cancelled
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.successes += other.successes;
+        self.rejected += other.rejected;
+        self.cancelled += other.cancelled;
+        for (own, other) in self.failures.iter_mut().zip(other.failures) {
+            *own += other;
+        }
     }
 }
 
 impl State {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Healthy,
+        Self::ForcedUp,
+        Self::Degraded,
+        Self::Trial,
+        Self::Unchecked,
+        Self::Unhealthy,
+        Self::Ejected,
+        Self::Draining,
+        Self::ForcedDown,
+        Self::ZeroWeight,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::ForcedUp => "forced up",
+            Self::Trial => "on trial",
+            Self::Unchecked => "unchecked",
+            Self::Unhealthy => "unhealthy",
+            Self::Ejected => "ejected",
+            Self::Draining => "draining",
+            Self::ForcedDown => "forced down",
+            Self::ZeroWeight => "weight 0",
+        }
+    }
+
     /// Whether it takes requests without having to prove anything.
     pub(crate) fn is_in_use(self) -> bool {
         matches!(self, Self::Healthy | Self::ForcedUp | Self::Degraded)
@@ -227,17 +308,6 @@ impl fmt::Display for BackendInfo {
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Healthy => "healthy",
-            Self::Degraded => "degraded",
-            Self::ForcedUp => "forced up",
-            Self::Trial => "on trial",
-            Self::Unchecked => "unchecked",
-            Self::Unhealthy => "unhealthy",
-            Self::Ejected => "ejected",
-            Self::Draining => "draining",
-            Self::ForcedDown => "forced down",
-            Self::ZeroWeight => "weight 0",
-        })
+        f.write_str(self.name())
     }
 }

@@ -53,6 +53,15 @@ struct Aside {
     room: OnceLock<Room>,
 }
 
+/// What is to be recorded of a backend's requests beside their outcomes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recording {
+    /// Whether their latency is measured.
+    pub(crate) measured: bool,
+    /// And whether it is kept.
+    pub(crate) latencies: bool,
+}
+
 const UNLIMITED: u32 = u32::MAX;
 
 const INDEXED: u64 = 1 << 31;
@@ -192,9 +201,9 @@ impl Live {
 
     /// From now on the outcomes of requests are recorded, and the latencies of some if they are to
     /// be measured.
-    pub(crate) fn record_for(&self, alarms: &Arc<Alarms>, measured: bool) {
-        self.aside().record.leave_word_with(alarms);
-        let flags = if measured {
+    pub(crate) fn record_for(&self, alarms: &Arc<Alarms>, recording: Recording) {
+        self.aside().record.begin(alarms, recording.latencies);
+        let flags = if recording.measured {
             RECORDED | MEASURED
         } else {
             self.in_flight.fetch_and(!MEASURED, Ordering::Relaxed);
@@ -375,7 +384,7 @@ impl Live {
         if self.in_flight.load(Ordering::Relaxed) & MEASURED != 0
             && let Some(record) = self.record()
         {
-            record.note_latency(latency, outcome);
+            record.note_latency(latency, outcome, now);
         }
         if self.limit.load(Ordering::Relaxed) != UNLIMITED {
             self.sample(latency, outcome);

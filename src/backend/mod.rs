@@ -12,7 +12,9 @@ mod condition;
 mod drained;
 mod gate;
 mod handle;
+mod histogram;
 mod info;
+mod latencies;
 mod latency;
 mod level;
 #[cfg_attr(
@@ -29,6 +31,7 @@ mod outcome;
 mod record;
 mod room;
 mod total;
+mod traffic;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -47,12 +50,13 @@ pub(crate) use self::gate::Trial;
 pub(crate) use self::gate::{Guard, Phase, after};
 pub use self::handle::Handle;
 pub use self::info::{BackendInfo, Counts, State};
+pub use self::latencies::Latencies;
 pub use self::latency::LatencySettings;
 pub(crate) use self::level::{Levels, PIECE, Pieces, Place, TOP, WORD};
 pub(crate) use self::line::Line;
 #[cfg(feature = "tower")]
 pub(crate) use self::line::Place as PlaceInLine;
-pub(crate) use self::live::Live;
+pub(crate) use self::live::{Live, Recording};
 pub(crate) use self::observation::Listener;
 pub use self::observation::{Event, Observation};
 pub use self::outcome::{Failure, Outcome};
@@ -230,6 +234,11 @@ impl Settings {
     pub(crate) fn metadata(&self, key: &str) -> Option<&str> {
         let metadata = &self.labels.as_ref()?.metadata;
         metadata.get(key).map(String::as_str)
+    }
+
+    #[cfg_attr(not(feature = "serde"), allow(dead_code, reason = "it is serialised"))]
+    pub(crate) fn all_metadata(&self) -> Option<&BTreeMap<String, String>> {
+        Some(&self.labels.as_ref()?.metadata)
     }
 
     fn label(&mut self, change: impl FnOnce(&mut Labels)) {

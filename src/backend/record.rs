@@ -1,7 +1,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::{Alarms, Counts, Handle, Outcome};
+use super::traffic::Traffic;
+use super::{Alarms, Counts, Handle, Latencies, Outcome};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// What has become of a backend's requests, from the moment that somebody watches its health.
@@ -16,7 +17,6 @@ pub(crate) struct Record {
     successes: AtomicU64,
     in_a_row: AtomicU32,
     gateway_in_a_row: AtomicU32,
-    failures: AtomicU64,
     rejected: AtomicU64,
     cancelled: AtomicU64,
     /// Of the sampled requests, in nanoseconds, and how many there were.
@@ -31,6 +31,8 @@ pub(crate) struct Record {
     handle: Handle,
     /// Set before anything is recorded.
     alarms: OnceLock<Arc<Alarms>>,
+    /// The same. Boxed, since a backend may be here for other reasons.
+    traffic: OnceLock<Box<Traffic>>,
 }
 
 /// Why the watcher has to look at a backend.
@@ -53,7 +55,6 @@ impl Record {
     pub(super) fn new(handle: Handle) -> Self {
         Self {
             successes: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
             in_a_row: AtomicU32::new(0),
@@ -65,12 +66,17 @@ impl Record {
             wants: AtomicU32::new(0),
             handle,
             alarms: OnceLock::new(),
+            traffic: OnceLock::new(),
         }
     }
 
-    /// From now on there is somebody to leave word with.
-    pub(super) fn leave_word_with(&self, alarms: &Arc<Alarms>) {
+    /// To be called before anything is recorded: where to leave word, and whether latencies are kept.
+    pub(super) fn begin(&self, alarms: &Arc<Alarms>, latencies: bool) {
         self.alarms.get_or_init(|| Arc::clone(alarms));
+        let traffic = self.traffic.get_or_init(|| Box::new(Traffic::new()));
+        if latencies {
+            traffic.keep_latencies();
+        }
     }
 
     #[inline]
@@ -100,7 +106,9 @@ impl Record {
                 self.raise(Wants::REJECTED);
             }
             Outcome::Failure(failure) => {
-                self.failures.fetch_add(1, Ordering::Relaxed);
+                if let Some(traffic) = self.traffic.get() {
+                    traffic.failed(failure);
+                }
                 let failures = self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
                 // At each one from there on: if it cannot be ejected now, perhaps then.
                 let Some(alarms) = self.alarms.get() else {
@@ -121,8 +129,11 @@ impl Record {
         }
     }
 
-    /// The time to a response head, or to giving up.
-    pub(super) fn note_latency(&self, nanos: u64, outcome: Outcome) {
+    /// The time to a response head, or to giving up, which was `now`.
+    pub(super) fn note_latency(&self, nanos: u64, outcome: Outcome, now: u64) {
+        if let Some(traffic) = self.traffic.get() {
+            traffic.took(nanos, outcome, now);
+        }
         if outcome != Outcome::Cancelled || nanos > self.slow.load(Ordering::Relaxed) {
             self.latency.fetch_add(nanos, Ordering::Relaxed);
             self.measured.fetch_add(1, Ordering::Relaxed);
@@ -134,8 +145,9 @@ impl Record {
     }
 
     pub(super) fn raise(&self, want: Wants) {
-        if self.wants.fetch_or(want.0, Ordering::Release) == 0
-            && let Some(alarms) = self.alarms.get()
+        // Without anybody who takes them they would gather.
+        if let Some(alarms) = self.alarms.get().filter(|alarms| alarms.are_heard())
+            && self.wants.fetch_or(want.0, Ordering::Release) == 0
         {
             alarms.raise(self.handle);
         }
@@ -146,12 +158,18 @@ impl Record {
     }
 
     pub(crate) fn counts(&self) -> Counts {
+        let failures = self.traffic.get().map(|traffic| traffic.failures());
         Counts {
             successes: self.successes.load(Ordering::Relaxed),
-            failures: self.failures.load(Ordering::Relaxed),
+            failures: failures.unwrap_or_default(),
             rejected: self.rejected.load(Ordering::Relaxed),
             cancelled: self.cancelled.load(Ordering::Relaxed),
         }
+    }
+
+    /// How long its requests take at `now`, in nanoseconds, if that is kept.
+    pub(crate) fn kept_latencies(&self, now: u64) -> Option<Latencies> {
+        self.traffic.get()?.latencies(now)
     }
 
     pub(crate) fn in_a_row(&self) -> u32 {

@@ -14,6 +14,13 @@
     all(feature = "http", feature = "tracing"),
     doc = "* [`RequestSpans`], [`AttemptSpans`]: a span of `tracing` for each request, and in it one for each attempt."
 )]
+#![cfg_attr(
+    feature = "status",
+    doc = "* [`status`]: a page of how pools and their backends are, as HTML, as JSON, and for Prometheus."
+)]
+//!
+//! [`Pool::status`](crate::Pool::status) and [`Pool::events`](crate::Pool::events) say the same to the
+//! program itself.
 
 mod explain;
 #[cfg(feature = "metrics")]
@@ -21,6 +28,8 @@ mod metrics;
 mod observer;
 #[cfg(all(feature = "http", feature = "tracing"))]
 mod spans;
+#[cfg(feature = "status")]
+pub mod status;
 #[cfg(feature = "tracing")]
 mod trace_attempts;
 

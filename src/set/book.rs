@@ -294,7 +294,7 @@ impl<T: Clone> Book<T> {
                 total: self.total.as_ref(),
             },
         ));
-        self.watched.look_at(&self.snapshot.status);
+        self.watched.look_at(&self.snapshot.tally);
         self.tell_of_panic(&before);
     }
 }

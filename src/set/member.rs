@@ -51,6 +51,7 @@ impl<T> Member<T> {
         } else {
             0.0
         };
+        let record = self.live.record();
         BackendInfo {
             id: Arc::clone(self.live.shared_id()),
             handle: self.live.handle(),
@@ -61,13 +62,11 @@ impl<T> Member<T> {
             why: condition.why(settings).cloned(),
             until: condition.until(settings),
             share,
-            counts: self
-                .live
-                .record()
-                .map_or_else(Counts::default, Record::counts),
+            counts: record.map_or_else(Counts::default, Record::counts),
             in_flight: self.live.in_flight(),
             max_in_flight: self.live.max_in_flight(),
             latency: self.live.latency(now),
+            latencies: record.and_then(|record| record.kept_latencies(since_epoch(now))),
         }
     }
 }

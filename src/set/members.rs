@@ -93,8 +93,8 @@ impl<T: Clone> Book<T> {
             });
             self.guarded.insert(slot);
         }
-        if self.watched.is_on() {
-            live.record_for(&self.alarms, self.watched.measured());
+        if let Some(recording) = self.watched.recording() {
+            live.record_for(&self.alarms, recording);
         }
         self.log.push(
             at,

@@ -19,12 +19,16 @@ mod members;
 mod orders;
 mod pool;
 mod rules;
+#[cfg(feature = "serde")]
+mod serialize;
 mod slice;
 mod slow_start;
 mod snapshot;
 mod states;
 mod status;
 mod subscribers;
+mod table;
+mod tally;
 mod tiers;
 mod watched;
 mod weak_pool;
@@ -43,6 +47,8 @@ pub use self::masked::Masked;
 pub(crate) use self::member::Member;
 pub use self::pool::Pool;
 pub use self::rules::Rules;
+#[cfg(feature = "status")]
+pub(crate) use self::serialize::{PoolView, failure_name};
 pub use self::slice::Candidate;
 pub use self::slow_start::SlowStart;
 pub(crate) use self::snapshot::{AllMembers, Snapshot};

@@ -222,10 +222,49 @@ impl<T: Clone> Pool<T> {
         Some(book.snapshot().info(member, now()))
     }
 
-    /// Returns how the pool is as a whole: how many members are in which state, and what part of
-    /// the requests each tier gets.
+    /// Returns all that can be said of the pool at this moment: each member, how many are in which
+    /// state, what part of the requests each tier gets. O(n).
     pub fn status(&self) -> PoolStatus {
-        self.snapshot().status.clone()
+        let book = self.book();
+        let snapshot = Arc::clone(book.snapshot());
+        let (watched, records_traffic) = (book.watched.is_on(), book.watched.records_traffic());
+        drop(book);
+        let at = now();
+        PoolStatus {
+            tally: snapshot.tally.clone(),
+            backends: snapshot.list(at),
+            queued: snapshot.lines.len(),
+            watched,
+            records_traffic,
+            at,
+        }
+    }
+
+    /// Counts from now on how requests end, by backend, and keeps how long they took lately:
+    /// [`BackendInfo::counts`] and [`BackendInfo::latencies`].
+    ///
+    /// Where health is [watched](crate::health), requests are counted anyway. Kept latencies take
+    /// 2 KiB for each backend. There is no way back, and calling it again changes nothing.
+    ///
+    /// # Cost
+    ///
+    /// A request costs what it does where health is watched: an addition, and for one in eight the
+    /// time of its beginning and end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel::backend::Outcome;
+    /// use evenkeel::{Backend, Pool};
+    ///
+    /// let pool = Pool::from([Backend::new("a", ())]);
+    /// pool.record_traffic();
+    /// let (_, completion) = pool.start(|_| Some(0)).expect("a is eligible");
+    /// completion.finish(Outcome::Success);
+    /// assert_eq!(pool.status().counts().successes(), 1);
+    /// ```
+    pub fn record_traffic(&self) {
+        self.book().record_traffic();
     }
 
     /// Returns how many requests wait for room at its backends; see [`Limits`](super::Limits).

@@ -6,7 +6,7 @@ use super::chunks::Chunks;
 use super::index::Index;
 use super::list::List;
 use super::member::{Member, ask_the_member};
-use super::status::PoolStatus;
+use super::tally::Tally;
 use super::tiers::portions;
 use super::{BackendSet, Rules};
 use crate::backend::{BackendInfo, Handle, Lines, Total};
@@ -21,7 +21,7 @@ pub(crate) struct Snapshot<T> {
     pub(super) order: Arc<[u32]>,
     /// Who can be picked. If nobody can, one list that is empty.
     pub(crate) lists: Box<[Arc<List<T>>]>,
-    pub(super) status: PoolStatus,
+    pub(super) tally: Tally,
     pub(crate) rules: Arc<Rules>,
     pub(crate) lines: Arc<Lines>,
 }
@@ -44,7 +44,7 @@ impl<T> Snapshot<T> {
             member.expect("a slot in the order has its member")
         };
         let standing = |place| member(place).standing();
-        let (portions, status) = portions(order.len(), standing, making.rules);
+        let (portions, tally) = portions(order.len(), standing, making.rules);
         let (index, total) = (making.index, making.total);
         let list = |places: &[u32]| List::new(&members, &order, places, index, total);
         let lists = if portions.is_empty() {
@@ -67,7 +67,7 @@ impl<T> Snapshot<T> {
             lists,
             members,
             order,
-            status,
+            tally,
             rules: Arc::clone(making.rules),
             lines: Arc::clone(making.lines),
         }

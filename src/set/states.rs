@@ -88,8 +88,8 @@ impl<T: Clone> Book<T> {
     }
 
     pub(super) fn tell_of_panic(&self, before: &Snapshot<T>) {
-        let (old, new) = (before.status.tiers(), self.snapshot().status.tiers());
-        if !before.status.is_in_panic() && !self.snapshot().status.is_in_panic() {
+        let (old, new) = (&before.tally.tiers[..], &self.snapshot().tally.tiers[..]);
+        if !before.tally.is_in_panic() && !self.snapshot().tally.is_in_panic() {
             return;
         }
         let panic = |tiers: &[TierStatus], priority| {

@@ -1,8 +1,14 @@
 use std::fmt;
+use std::time::Instant;
 
-use crate::backend::State;
+use super::tally::Tally;
+use crate::backend::{BackendInfo, Counts, Latencies, State};
 
-/// How a pool is as a whole, from [`Pool::status`](crate::Pool::status).
+/// A pool at one moment, as plain data, from [`Pool::status`](crate::Pool::status): each backend,
+/// how many are in which state, what part of the requests each tier gets, and sums.
+///
+/// It prints as one line, and with `{:#}` as a table besides, of a line for each backend. With the
+/// feature `serde` it can be serialised.
 ///
 /// # Examples
 ///
@@ -15,13 +21,19 @@ use crate::backend::State;
 /// let status = pool.status();
 /// assert_eq!((status.members(), status.healthy()), (2, 1));
 /// assert_eq!(status.count_of(State::Draining), 1);
+/// assert_eq!(status.backends()[1].state(), State::Draining);
 /// assert!(!status.is_in_panic());
 /// println!("{status}"); // 2 backends: 1 healthy, 1 draining
+/// println!("{status:#}");
 /// ```
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone)]
 pub struct PoolStatus {
-    counts: [usize; STATES.len()],
-    pub(super) tiers: Vec<TierStatus>,
+    pub(super) tally: Tally,
+    pub(super) backends: Vec<BackendInfo>,
+    pub(super) queued: usize,
+    pub(super) watched: bool,
+    pub(super) records_traffic: bool,
+    pub(super) at: Instant,
 }
 
 /// How one failover tier is.
@@ -35,39 +47,25 @@ pub struct TierStatus {
     pub(super) panic: bool,
 }
 
-const STATES: [State; 10] = [
-    State::Healthy,
-    State::ForcedUp,
-    State::Degraded,
-    State::Trial,
-    State::Unchecked,
-    State::Unhealthy,
-    State::Ejected,
-    State::Draining,
-    State::ForcedDown,
-    State::ZeroWeight,
-];
-
 impl PoolStatus {
-    pub(super) fn count(&mut self, state: State) {
-        if let Some(at) = position(state) {
-            self.counts[at] += 1;
-        }
+    /// Returns the members, in the order of [`Pool::list`](crate::Pool::list).
+    pub fn backends(&self) -> &[BackendInfo] {
+        &self.backends
     }
 
     /// Returns how many members there are.
     pub fn members(&self) -> usize {
-        self.counts.iter().sum()
+        self.tally.members()
     }
 
     /// Returns how many members are in a state.
     pub fn count_of(&self, state: State) -> usize {
-        position(state).map_or(0, |at| self.counts[at])
+        self.tally.count_of(state)
     }
 
     /// Returns how many are used first: healthy, or forced up.
     pub fn healthy(&self) -> usize {
-        self.tiers.iter().map(|tier| tier.healthy).sum()
+        self.tally.healthy()
     }
 
     /// Returns how many their traffic took out, those on trial included.
@@ -77,17 +75,57 @@ impl PoolStatus {
 
     /// Returns whether any tier [ignores health](super::Rules::panic_threshold).
     pub fn is_in_panic(&self) -> bool {
-        self.tiers.iter().any(|tier| tier.panic)
+        self.tally.is_in_panic()
     }
 
     /// Returns the failover tiers, the first first.
     pub fn tiers(&self) -> &[TierStatus] {
-        &self.tiers
+        &self.tally.tiers
     }
-}
 
-fn position(state: State) -> Option<usize> {
-    STATES.iter().position(|&other| other == state)
+    /// Returns whether somebody [watches](crate::health) the members' health.
+    pub fn is_watched(&self) -> bool {
+        self.watched
+    }
+
+    /// Returns whether the [traffic is recorded](crate::Pool::record_traffic).
+    pub fn records_traffic(&self) -> bool {
+        self.records_traffic
+    }
+
+    /// Returns how many requests wait for room; see [`Limits`](super::Limits).
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Returns how many requests are in flight at all members together.
+    pub fn in_flight(&self) -> usize {
+        let loads = self.backends.iter().map(BackendInfo::in_flight);
+        loads.fold(0, usize::saturating_add)
+    }
+
+    /// Returns how the requests of all present members ended.
+    pub fn counts(&self) -> Counts {
+        let mut sum = Counts::default();
+        self.backends
+            .iter()
+            .for_each(|backend| sum += backend.counts());
+        sum
+    }
+
+    /// Returns how long the requests of all present members took lately, if the
+    /// [traffic is recorded](crate::Pool::record_traffic).
+    pub fn latencies(&self) -> Option<Latencies> {
+        let mut known = self.backends.iter().filter_map(BackendInfo::latencies);
+        let mut sum = known.next()?.clone();
+        known.for_each(|latencies| sum.add(latencies));
+        Some(sum)
+    }
+
+    /// Returns when this was so, by the clock of [`BackendInfo::since`].
+    pub fn at(&self) -> Instant {
+        self.at
+    }
 }
 
 impl TierStatus {
@@ -126,7 +164,8 @@ impl fmt::Debug for PoolStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PoolStatus")
             .field("states", &format_args!("{self}"))
-            .field("tiers", &self.tiers)
+            .field("tiers", &self.tally.tiers)
+            .field("backends", &self.backends)
             .finish_non_exhaustive()
     }
 }
@@ -136,16 +175,19 @@ impl fmt::Display for PoolStatus {
         let s = if self.members() == 1 { "" } else { "s" };
         write!(f, "{} backend{s}", self.members())?;
         let mut comma = ": ";
-        for state in STATES {
+        for state in State::ALL {
             let count = self.count_of(state);
             if count > 0 {
                 write!(f, "{comma}{count} {state}")?;
                 comma = ", ";
             }
         }
-        for tier in self.tiers.iter().filter(|tier| tier.panic) {
+        for tier in self.tiers().iter().filter(|tier| tier.panic) {
             write!(f, "{comma}tier {} in panic", tier.priority)?;
             comma = ", ";
+        }
+        if f.alternate() {
+            super::table::write(f, self)?;
         }
         Ok(())
     }

@@ -21,7 +21,8 @@
 //! Envoy, "Priority levels", "Degraded endpoints", "Panic threshold", "Zone aware routing".
 
 use super::Rules;
-use super::status::{PoolStatus, TierStatus};
+use super::status::TierStatus;
+use super::tally::Tally;
 use super::zones::Zones;
 use crate::backend::State;
 
@@ -77,9 +78,9 @@ pub(super) fn portions<'a>(
     count: usize,
     standing: impl Fn(usize) -> Standing<'a>,
     rules: &'a Rules,
-) -> (Vec<Portion>, PoolStatus) {
-    let mut status = PoolStatus::default();
-    let mut tiers = Tier::all(count, &standing, &mut status);
+) -> (Vec<Portion>, Tally) {
+    let mut tally = Tally::default();
+    let mut tiers = Tier::all(count, &standing, &mut tally);
     // If nothing is known of anybody, that says nothing against them.
     if tiers.iter().all(|tier| tier.known() == 0) {
         for tier in &mut tiers {
@@ -121,7 +122,7 @@ pub(super) fn portions<'a>(
                 }
             }
         }
-        status.tiers.push(TierStatus {
+        tally.tiers.push(TierStatus {
             priority: tier.priority,
             members: tier.count,
             healthy: tier.healthy.len(),
@@ -131,7 +132,7 @@ pub(super) fn portions<'a>(
         });
     }
     admit_trials(&tiers, &mut portions);
-    (portions, status)
+    (portions, tally)
 }
 
 /// Backends on trial join those of their own tier, or the first that get requests: a guard lets one
@@ -170,13 +171,13 @@ impl Tier {
     fn all<'a>(
         count: usize,
         standing: &impl Fn(usize) -> Standing<'a>,
-        status: &mut PoolStatus,
+        tally: &mut Tally,
     ) -> Vec<Self> {
         let mut tiers: Vec<Self> = Vec::new();
         let mut current = 0;
         for place in 0..count {
             let member = standing(place);
-            status.count(member.state);
+            tally.count(member.state);
             if tiers
                 .get(current)
                 .is_none_or(|tier| tier.priority != member.priority)

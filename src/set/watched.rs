@@ -8,8 +8,8 @@ use std::time::Instant;
 use super::book::Book;
 use super::member::Member;
 use super::slow_start::SlowStart;
-use super::status::PoolStatus;
-use crate::backend::{Condition, Ejected, Guard, Handle, Hold, Probed, State, Why};
+use super::tally::Tally;
+use crate::backend::{Condition, Ejected, Guard, Handle, Hold, Probed, Recording, State, Why};
 
 /// What a watcher wants of the pool.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +55,8 @@ pub(super) struct Watched {
     watching: Option<Watching>,
     /// The same, without the book's lock. `Relaxed`: who sees it late looks again.
     on: Arc<AtomicBool>,
+    /// Somebody wants to know of the traffic, whether or not health is watched.
+    traffic: bool,
     /// Enough has been known of those who were there at the beginning to go by.
     settled: bool,
     trials: u32,
@@ -69,8 +71,17 @@ impl Watched {
         self.watching.is_some()
     }
 
-    pub(super) fn measured(&self) -> bool {
-        self.watching.is_some_and(|watching| watching.measured)
+    pub(super) fn records_traffic(&self) -> bool {
+        self.traffic
+    }
+
+    /// What is recorded, if anything is.
+    pub(super) fn recording(&self) -> Option<Recording> {
+        let measured = self.watching.map(|watching| watching.measured);
+        (measured.is_some() || self.traffic).then(|| Recording {
+            measured: self.traffic || measured == Some(true),
+            latencies: self.traffic,
+        })
     }
 
     /// How a newcomer begins.
@@ -83,8 +94,8 @@ impl Watched {
     }
 
     /// There is a new snapshot.
-    pub(super) fn look_at(&mut self, status: &PoolStatus) {
-        self.settled |= status.healthy() > 0 && !status.is_in_panic();
+    pub(super) fn look_at(&mut self, tally: &Tally) {
+        self.settled |= tally.healthy() > 0 && !tally.is_in_panic();
     }
 
     /// A number for the next trial: none before it had the same. (But for 4 billion.)
@@ -106,7 +117,9 @@ impl<T: Clone> Book<T> {
             let Some(member) = self.members.get(slot as usize) else {
                 continue;
             };
-            member.live.record_for(&self.alarms, watching.measured);
+            if let Some(recording) = self.watched.recording() {
+                member.live.record_for(&self.alarms, recording);
+            }
             // Who was trusted without a probe is not any more, and the other way round.
             let probed = match member.condition.probed {
                 Probed::Unknown | Probed::Gated | Probed::Founding => self.watched.newcomers(),
@@ -133,11 +146,15 @@ impl<T: Clone> Book<T> {
         }
         self.watched.watching = None;
         self.watched.on.store(false, Ordering::Relaxed);
+        self.alarms.end();
         for &slot in &*self.all_slots() {
             let Some(member) = self.members.get(slot as usize) else {
                 continue;
             };
-            member.live.stop_recording();
+            match self.watched.recording() {
+                Some(recording) => member.live.record_for(&self.alarms, recording),
+                None => member.live.stop_recording(),
+            }
             let known = &member.condition;
             let nothing = known.probed == Probed::Unknown
                 && known.ejected.is_none()
@@ -153,6 +170,16 @@ impl<T: Clone> Book<T> {
             }
         }
         self.renew_if_changed();
+    }
+
+    /// From now on the traffic is recorded, whether or not health is watched.
+    pub(super) fn record_traffic(&mut self) {
+        self.watched.traffic = true;
+        if let Some(recording) = self.watched.recording() {
+            for member in self.all_members() {
+                member.live.record_for(&self.alarms, recording);
+            }
+        }
     }
 
     pub(super) fn judge(&mut self, verdicts: Vec<(Handle, Verdict)>) -> Vec<bool> {
