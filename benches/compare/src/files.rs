@@ -57,10 +57,19 @@ pub(crate) fn section(section: &Section) -> String {
         lines.push(line);
     }
     let widths: Vec<usize> = (0..lines[0].len())
-        .map(|at| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0))
+        .map(|at| {
+            lines
+                .iter()
+                .map(|line| line[at].chars().count())
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
 
-    let mut text = format!("## ({}) {}\n\n{}\n\n", section.id, section.title, section.how);
+    let mut text = format!(
+        "## ({}) {}\n\n{}\n\n",
+        section.id, section.title, section.how
+    );
     for (at, line) in lines.iter().enumerate() {
         for (cell, &width) in line.iter().zip(&widths) {
             let _ = write!(text, "| {cell:width$} ");

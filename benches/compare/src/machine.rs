@@ -51,9 +51,13 @@ impl Machine {
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let models = cpus.lines().filter_map(|line| line.strip_prefix("model name"));
+        let models = cpus
+            .lines()
+            .filter_map(|line| line.strip_prefix("model name"));
         let models: Vec<_> = models.collect();
-        let model = models.first().map_or("?", |model| model.trim_matches(['\t', ' ', ':']));
+        let model = models
+            .first()
+            .map_or("?", |model| model.trim_matches(['\t', ' ', ':']));
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         write!(
             f,
@@ -74,7 +78,9 @@ pub(crate) fn others() -> String {
 
 /// The date, in UTC.
 pub(crate) fn date() -> String {
-    let date = Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]).output();
+    let date = Command::new("date")
+        .args(["-u", "+%Y-%m-%d %H:%M UTC"])
+        .output();
     date.map_or_else(
         |_| "?".to_owned(),
         |date| String::from_utf8_lossy(&date.stdout).trim().to_owned(),

@@ -63,6 +63,11 @@ fn run() -> Result<()> {
     match Command::parse(lexopt::Parser::from_env())? {
         Command::Help => print!("{}", options::USAGE),
         Command::Backend(addresses) => roles::run(roles::backend::serve(addresses))?,
+        Command::Load {
+            proxy,
+            clients,
+            requests,
+        } => roles::load::ask(proxy, clients, requests)?,
         Command::Floor {
             listen,
             backends,
@@ -105,7 +110,9 @@ fn measure(options: Options) -> Result<()> {
         }
     }
     let took = begun.elapsed().as_secs();
-    results.about.push(format!("it took {} min {} s", took / 60, took % 60));
+    results
+        .about
+        .push(format!("it took {} min {} s", took / 60, took % 60));
     files::write(&results, &bench.options.out)?;
     println!("written to {}", shown(&bench.options.out));
     Ok(())
@@ -125,8 +132,14 @@ fn about(bench: &Bench) -> Vec<String> {
     vec![
         machine::date(),
         bench.machine.to_string(),
-        format!("load average at the beginning, others' work included: {}", machine::others()),
-        format!("evenkeel's example reverse_proxy; {}", bench.tools.versions().join("; ")),
+        format!(
+            "load average at the beginning, others' work included: {}",
+            machine::others()
+        ),
+        format!(
+            "evenkeel's example reverse_proxy; {}",
+            bench.tools.versions().join("; ")
+        ),
         format!("`cargo run --release --manifest-path benches/compare/Cargo.toml{arguments}`"),
         format!("seed {}", bench.options.seed),
     ]

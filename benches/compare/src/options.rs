@@ -15,6 +15,12 @@ pub(crate) enum Command {
     Measure(Options),
     /// To be the backend behind the proxies.
     Backend(Vec<SocketAddr>),
+    /// To be the clients, for a profiler beside the proxy.
+    Load {
+        proxy: SocketAddr,
+        clients: usize,
+        requests: usize,
+    },
     /// To be the bare proxy.
     Floor {
         listen: SocketAddr,
@@ -51,6 +57,12 @@ Usage: compare [--parts a,b,...] [--rounds N] [--quick] [--seed N] [--out FOLDER
   --seed N       of the order of contestants and the times of requests; by chance unless given
   --out FOLDER   for results.md, results.svg and results.jsonl; this package's unless given
   -h, --help     prints this
+
+The roles in which it starts itself, for a profiler:
+
+  compare backend ADDR...                          answers 1 KiB at each address
+  compare floor --listen ADDR [--timeouts] ADDR... the bare proxy in front of these
+  compare load ADDR CLIENTS REQUESTS               asks a proxy so many times
 ";
 
 const ROUNDS: usize = 15;
@@ -77,6 +89,7 @@ impl Command {
                 Long("out") => options.out = parser.value()?.into(),
                 Value(role) if role == "backend" => return backend(parser),
                 Value(role) if role == "floor" => return floor(parser),
+                Value(role) if role == "load" => return load(parser),
                 _ => return Err(argument.unexpected().into()),
             }
         }
@@ -101,6 +114,14 @@ fn backend(mut parser: lexopt::Parser) -> Result<Command> {
         }
     }
     Ok(Command::Backend(addresses))
+}
+
+fn load(mut parser: lexopt::Parser) -> Result<Command> {
+    Ok(Command::Load {
+        proxy: parser.value()?.parse()?,
+        clients: parser.value()?.parse()?,
+        requests: parser.value()?.parse()?,
+    })
 }
 
 fn floor(mut parser: lexopt::Parser) -> Result<Command> {

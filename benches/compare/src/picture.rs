@@ -60,7 +60,14 @@ fn bar(bars: &mut String, y: usize, row: &Row, (value, most): (f64, f64), unit: 
     let label = format!("{}, {}", row.name, row.setting);
     text(bars, LABELS - 8, y + 12, "end", "", &label);
     let shown = format!("{} {}", unit.show(value), unit.symbol());
-    text(bars, LABELS + width as usize + 6, y + 12, "start", "", &shown);
+    text(
+        bars,
+        LABELS + width as usize + 6,
+        y + 12,
+        "start",
+        "",
+        &shown,
+    );
 }
 
 fn text(bars: &mut String, x: usize, y: usize, anchor: &str, more: &str, words: &str) {

@@ -64,7 +64,11 @@ pub(crate) struct Verdict {
 }
 
 impl Section {
-    pub(crate) fn new(id: &'static str, title: &'static str, columns: &[(&'static str, Unit)]) -> Self {
+    pub(crate) fn new(
+        id: &'static str,
+        title: &'static str,
+        columns: &[(&'static str, Unit)],
+    ) -> Self {
         let columns = columns.iter().map(|&(name, unit)| Column { name, unit });
         Self {
             id,
@@ -89,24 +93,33 @@ impl Section {
 
     pub(crate) fn skipped(&mut self, contestant: Contestant, why: &str) {
         let (name, setting) = (contestant.name(), contestant.setting());
-        self.notes.push(format!("{name} ({setting}): skipped, {why}"));
+        self.notes
+            .push(format!("{name} ({setting}): skipped, {why}"));
     }
 
-    /// The median in a column of the best row that `like` accepts; the best is the smallest.
-    pub(crate) fn best(&self, column: usize, like: impl Fn(&Row) -> bool) -> Option<f64> {
+    /// The row with the smallest median in a column, of those that `like` accepts.
+    pub(crate) fn best(&self, column: usize, like: impl Fn(&Row) -> bool) -> Option<(&Row, f64)> {
         let rows = self.rows.iter().filter(|row| like(row));
-        let medians = rows.filter_map(|row| Some(row.figures[column]?.median));
-        medians.min_by(f64::total_cmp)
-    }
-}
-
-impl Row {
-    pub(crate) fn is_peer(&self) -> bool {
-        !self.ours && self.name != "floor"
+        let medians = rows.filter_map(|row| Some((row, row.figures[column]?.median)));
+        medians.min_by(|(_, one), (_, other)| one.total_cmp(other))
     }
 }
 
 impl Verdict {
+    /// That no request fails under any of our pickers.
+    pub(crate) fn none_failed(section: &Section, column: usize) -> Option<Self> {
+        let ours = section.rows.iter().filter(|row| row.ours);
+        let failed = ours.filter_map(|row| Some(row.figures[column]?.median));
+        let worst = failed.max_by(f64::total_cmp)?;
+        Some(Self {
+            what: "failed requests, evenkeel's worst picker,".to_owned(),
+            measured: worst,
+            at_most: 0.0,
+            unit: Unit::Count,
+            goal: false,
+        })
+    }
+
     pub(crate) fn met(&self) -> bool {
         self.measured <= self.at_most
     }
@@ -152,7 +165,11 @@ impl Unit {
     /// A median, with what is around it where that shows.
     pub(crate) fn spread(self, spread: Spread) -> String {
         let [median, low, high] = [spread.median, spread.low, spread.high].map(|x| self.show(x));
-        if low == high { median } else { format!("{median} [{low}, {high}]") }
+        if low == high {
+            median
+        } else {
+            format!("{median} [{low}, {high}]")
+        }
     }
 }
 

@@ -49,7 +49,13 @@ impl Tools {
 
     /// Their versions, those that are missing left out.
     pub(crate) fn versions(&self) -> Vec<&str> {
-        let all = [&self.nginx, &self.haproxy, &self.envoy, &self.tornado, &self.valgrind];
+        let all = [
+            &self.nginx,
+            &self.haproxy,
+            &self.envoy,
+            &self.tornado,
+            &self.valgrind,
+        ];
         all.iter()
             .filter_map(|tool| tool.as_ref().ok())
             .map(|tool| &*tool.version)

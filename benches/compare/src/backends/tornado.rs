@@ -1,6 +1,6 @@
 //! Tornado servers, each a process of its own, as in `tests/tornado`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -36,11 +36,21 @@ impl Tornado {
         for &takes in takes {
             servers.push(Self::start(bench, takes)?);
         }
-        for server in &mut servers {
+        Self::listen(&mut servers)?;
+        Ok(servers)
+    }
+
+    /// Waits until all of them accept connections.
+    ///
+    /// # Errors
+    ///
+    /// Where one does not, with what it printed.
+    pub(crate) fn listen(servers: &mut [Self]) -> Result<()> {
+        for server in servers {
             let address = server.backend.address;
             server.process.listens(&[address])?;
         }
-        Ok(servers)
+        Ok(())
     }
 
     fn start(bench: &mut Bench, takes: Duration) -> Result<Self> {
@@ -50,7 +60,9 @@ impl Tornado {
             address: bench.ports.free()?,
             weight: 1,
         };
-        let log = bench.folder.join(format!("tornado-{}.log", backend.address.port()));
+        let log = bench
+            .folder
+            .join(format!("tornado-{}.log", backend.address.port()));
         let core = bench.machine.rest;
         let process = run(&python, backend, takes, core, &log)?;
         Ok(Self {
@@ -90,11 +102,11 @@ pub(crate) fn backends(servers: &[Tornado]) -> Vec<Backend> {
 }
 
 fn run(
-    python: &PathBuf,
+    python: &Path,
     backend: Backend,
     takes: Duration,
     core: Core,
-    log: &std::path::Path,
+    log: &Path,
 ) -> Result<Process> {
     let port = backend.address.port().to_string();
     let mut command = Command::new(python);

@@ -18,7 +18,11 @@ pub(crate) const WITH_TIMEOUTS: Contestant = Contestant::Floor(Setting { timeout
 
 impl Setting {
     pub(super) fn label(self) -> &'static str {
-        if self.timeouts { "bare hyper, with time-outs" } else { "bare hyper" }
+        if self.timeouts {
+            "bare hyper, with time-outs"
+        } else {
+            "bare hyper"
+        }
     }
 
     pub(super) fn command(self, place: &Place<'_>) -> Result<Command> {

@@ -43,7 +43,9 @@ impl Front {
         wrap: impl FnOnce(Command) -> Command,
     ) -> Result<Self> {
         let address = bench.ports.free()?;
-        let folder = bench.folder.join(format!("{}-{}", contestant.name(), address.port()));
+        let folder = bench
+            .folder
+            .join(format!("{}-{}", contestant.name(), address.port()));
         fs::create_dir_all(&folder)?;
         let command = contestant.command(&Place {
             listen: address,

@@ -40,7 +40,11 @@ const fn careful(label: &'static str, balance: &'static str) -> Contestant {
 
 impl Setting {
     pub(super) fn command(self, place: &Place<'_>) -> Result<Command> {
-        let haproxy = place.tools.haproxy.as_ref().map_err(|why| anyhow!("{why}"))?;
+        let haproxy = place
+            .tools
+            .haproxy
+            .as_ref()
+            .map_err(|why| anyhow!("{why}"))?;
         let config = place.folder.join("haproxy.cfg");
         fs::write(&config, self.config(place))?;
         let mut command = Command::new(&haproxy.path);
@@ -65,7 +69,10 @@ impl Setting {
         let mut servers = String::new();
         for (at, backend) in place.backends.iter().enumerate() {
             let (address, weight) = (backend.address, backend.weight);
-            let _ = writeln!(servers, "    server s{at} {address} weight {weight} {check}");
+            let _ = writeln!(
+                servers,
+                "    server s{at} {address} weight {weight} {check}"
+            );
         }
         format!(
             "

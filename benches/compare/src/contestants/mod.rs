@@ -81,11 +81,6 @@ impl Contestant {
         matches!(self, Self::Evenkeel(_))
     }
 
-    /// Whether it is a load balancer of others.
-    pub(crate) fn is_peer(self) -> bool {
-        !matches!(self, Self::Evenkeel(_) | Self::Floor(_))
-    }
-
     /// Why it cannot be measured here, if it cannot.
     pub(crate) fn missing(self, tools: &Tools) -> Option<&str> {
         let tool = match self {

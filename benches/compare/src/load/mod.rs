@@ -33,13 +33,18 @@ pub(crate) fn percentile(seen: &[Seen], percent: f64) -> Duration {
 
 /// How many have failed.
 pub(crate) fn failed(seen: &[Seen]) -> usize {
-    seen.iter().filter(|request| request.outcome.is_err()).count()
+    seen.iter()
+        .filter(|request| request.outcome.is_err())
+        .count()
 }
 
 /// How many have failed for each reason.
 pub(crate) fn reasons(seen: &[Seen]) -> BTreeMap<&str, usize> {
     let mut reasons = BTreeMap::new();
-    for why in seen.iter().filter_map(|request| request.outcome.as_ref().err()) {
+    for why in seen
+        .iter()
+        .filter_map(|request| request.outcome.as_ref().err())
+    {
         *reasons.entry(&**why).or_default() += 1;
     }
     reasons
@@ -48,7 +53,10 @@ pub(crate) fn reasons(seen: &[Seen]) -> BTreeMap<&str, usize> {
 /// How many each backend has answered.
 pub(crate) fn shares(seen: &[Seen]) -> BTreeMap<&str, usize> {
     let mut shares = BTreeMap::new();
-    for who in seen.iter().filter_map(|request| request.outcome.as_ref().ok()) {
+    for who in seen
+        .iter()
+        .filter_map(|request| request.outcome.as_ref().ok())
+    {
         *shares.entry(&**who).or_default() += 1;
     }
     shares

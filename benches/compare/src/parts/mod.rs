@@ -5,6 +5,7 @@ mod instructions;
 mod killed;
 mod memory;
 mod restarts;
+mod rounds;
 mod slow;
 mod throughput;
 mod weights;
@@ -56,7 +57,10 @@ impl Part {
             Self::Killed => vec![killed::measure(bench).await?],
             Self::Hung => vec![hung::measure(bench).await?],
             Self::Memory => vec![memory::measure(bench).await?],
-            Self::Changes => vec![weights::measure(bench).await?, restarts::measure(bench).await?],
+            Self::Changes => vec![
+                weights::measure(bench).await?,
+                restarts::measure(bench).await?,
+            ],
         })
     }
 }
@@ -73,7 +77,11 @@ fn present(bench: &Bench, section: &mut Section, all: &[Contestant]) -> Vec<Cont
     present
 }
 
-/// Rounds of a part other than throughput.
-fn rounds(bench: &Bench) -> usize {
-    if bench.options.quick { 1 } else { (bench.options.rounds / 5).max(1) }
+/// How many rounds a part other than throughput has.
+fn count(bench: &Bench) -> usize {
+    if bench.options.quick {
+        1
+    } else {
+        (bench.options.rounds / 5).max(1)
+    }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod backend;
 pub(crate) mod floor;
+pub(crate) mod load;
 
 use std::future::Future;
 use std::io;
