@@ -34,14 +34,6 @@ pub(crate) const CAREFUL: Contestant = setting(
         hedged: false,
     }),
 );
-pub(crate) const CAREFUL_ROUND_ROBIN: Contestant = setting(
-    "ROUND_ROBIN, retried, checked, outliers out",
-    "ROUND_ROBIN",
-    Some(Care {
-        attempt: ATTEMPT,
-        hedged: false,
-    }),
-);
 /// Its remedy for what hangs: a second request beside the first after a tenth of a second.
 pub(crate) const HEDGED: Contestant = setting(
     "as before, hedged after 100 ms",

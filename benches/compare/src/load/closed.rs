@@ -19,7 +19,6 @@ pub(crate) struct Closed {
 
 struct State {
     begun: Instant,
-    stop: Cell<bool>,
     /// How many requests the clients may still begin.
     left: Cell<usize>,
     seen: RefCell<Vec<Seen>>,
@@ -31,7 +30,6 @@ impl Closed {
     pub(crate) fn begin(proxy: SocketAddr, clients: usize, requests: usize) -> Self {
         let state = Rc::new(State {
             begun: Instant::now(),
-            stop: Cell::new(false),
             left: Cell::new(requests),
             seen: RefCell::default(),
         });
@@ -50,16 +48,11 @@ impl Closed {
         self.state.seen.borrow_mut().clear();
     }
 
-    /// How many requests have ended since.
-    pub(crate) fn count(&self) -> usize {
-        self.state.seen.borrow().len()
-    }
-
     /// Stops the clients now, and returns what they have seen.
     pub(crate) async fn stop(mut self) -> Vec<Seen> {
-        self.state.stop.set(true);
+        let seen = self.state.seen.take();
         self.clients.shutdown().await;
-        self.state.seen.take()
+        seen
     }
 
     /// Waits until all requests have ended, and returns what the clients have seen.
@@ -78,7 +71,7 @@ pub(crate) async fn ask(proxy: SocketAddr, clients: usize, requests: usize) -> V
 
 async fn ask_on(proxy: SocketAddr, state: Rc<State>) {
     let mut connection = None;
-    while !state.stop.get() && state.left.get() > 0 {
+    while state.left.get() > 0 {
         state.left.set(state.left.get() - 1);
         let sent = Instant::now();
         let asked = timeout(PATIENCE, ask_once(proxy, &mut connection)).await;

@@ -45,7 +45,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<Section> {
     );
     section.drawn = vec![P99];
     let rounds = count(bench);
-    let hangs = Duration::from_secs(if bench.options.quick { 1 } else { 6 });
+    let hangs = Duration::from_secs(if bench.options.quick { 1 } else { 5 });
     section.how = format!(
         "Four Tornado servers that answer after {} ms; after {} s one of them is stopped (SIGSTOP) for {} s. {PER_SECOND} requests a \
          second; those count that are due while it is stopped. {rounds} rounds. Where a proxy has a time-out for one attempt, it \

@@ -14,7 +14,7 @@ use crate::contestants::{Contestant, Front, envoy, evenkeel, haproxy, nginx};
 use crate::load::open::Open;
 use crate::results::{Section, Unit, Verdict};
 
-const CONTESTANTS: [Contestant; 9] = [
+const CONTESTANTS: [Contestant; 8] = [
     evenkeel::picker("least-requests"),
     evenkeel::picker("least-response-time"),
     evenkeel::picker("adaptive"),
@@ -22,7 +22,6 @@ const CONTESTANTS: [Contestant; 9] = [
     nginx::NEVER,
     haproxy::CAREFUL_ROUNDROBIN,
     haproxy::CAREFUL_LEASTCONN,
-    envoy::CAREFUL_ROUND_ROBIN,
     envoy::CAREFUL,
 ];
 
@@ -44,7 +43,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<Section> {
     );
     section.drawn = vec![FAILED];
     let rounds = count(bench);
-    let kills = if bench.options.quick { 2 } else { 7 };
+    let kills = if bench.options.quick { 2 } else { 6 };
     section.how = format!(
         "Four Tornado servers that answer after {} ms. Each second one of them is killed (SIGKILL), the next in turn, and started \
          again at once. {PER_SECOND} requests a second. {rounds} rounds of {kills} kills each; failed are those of all rounds.",

@@ -24,7 +24,7 @@ const CONTESTANTS: [Contestant; 5] = [
 
 const TAKES: Duration = Duration::from_millis(20);
 const PER_SECOND: f64 = 200.0;
-const BETWEEN: Duration = Duration::from_millis(1500);
+const BETWEEN: Duration = Duration::from_millis(1200);
 const FAILED: usize = 0;
 
 pub(crate) async fn measure(bench: &mut Bench) -> Result<Section> {

@@ -14,10 +14,9 @@ use crate::load::shares;
 use crate::results::{Section, Unit, Verdict};
 use crate::statistics::Spread;
 
-const CONTESTANTS: [Contestant; 13] = [
+const CONTESTANTS: [Contestant; 12] = [
     evenkeel::picker("round-robin"),
     evenkeel::picker("least-requests"),
-    evenkeel::picker("exact-least-requests"),
     evenkeel::picker("least-response-time"),
     evenkeel::picker("adaptive"),
     nginx::PLAIN,

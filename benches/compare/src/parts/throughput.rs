@@ -12,7 +12,7 @@ use crate::backends::fast::Fast;
 use crate::bench::Bench;
 use crate::contestants::{Backend, Contestant, Front, envoy, evenkeel, floor, haproxy, nginx};
 use crate::load::closed::Closed;
-use crate::load::{failed, percentile};
+use crate::load::{Seen, failed, percentile};
 use crate::results::{Section, Unit, Verdict};
 use crate::statistics::Spread;
 
@@ -29,17 +29,17 @@ const CONTESTANTS: [Contestant; 6] = [
 
 const CLIENTS: usize = 32;
 const BACKENDS: usize = 4;
-const WARM_UP: Duration = Duration::from_millis(300);
-const LASTS: Duration = Duration::from_millis(1000);
+/// Each proxy has its turn so many times in a round: what disturbs a few turns disturbs all proxies.
+const TURNS: usize = 5;
+const WARM_UP: Duration = Duration::from_millis(50);
+const LASTS: Duration = Duration::from_millis(200);
 
 /// One contestant in one round.
-#[derive(Clone, Copy)]
+#[derive(Default)]
 struct Round {
-    /// Microseconds of CPU time for each request.
-    cpu: f64,
-    per_second: f64,
-    p99: Duration,
-    failed: usize,
+    cpu: Duration,
+    lasted: Duration,
+    seen: Vec<Seen>,
 }
 
 pub(crate) async fn measure(bench: &mut Bench) -> Result<Section> {
@@ -50,6 +50,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<Section> {
             ("CPU a request", Unit::Micros),
             ("evenkeel / it", Unit::Ratio),
             ("requests", Unit::PerSecond),
+            ("core busy", Unit::Points),
             ("p99", Unit::Millis),
             ("failed", Unit::Count),
         ],
@@ -63,36 +64,35 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<Section> {
     };
     section.how = format!(
         "The proxy on a core of its own, {CLIENTS} clients that never rest, {BACKENDS} backends that answer 1 KiB at \
-         once. {rounds} rounds; in each, every proxy runs once, newly started, in an order of chance, for {} ms after \
-         {} ms to warm up. CPU is the time of the proxy's processes in user mode and in the kernel. \
-         `evenkeel / it` is the median of the ratios within each round.",
+         once. {rounds} rounds; in each, all proxies are newly started and have {TURNS} turns each, in an order of \
+         chance, of {} ms after {} ms to warm up. CPU is the time of the proxy's processes in user mode and in the \
+         kernel. `evenkeel / it` is the median of the ratios within each round. Where the core is not busy, clients \
+         and backends, which share the other one, were the limit.",
         LASTS.as_millis(),
         WARM_UP.as_millis()
     );
 
     let fast = Fast::start(bench, &[1; BACKENDS])?;
     let mut rng = Rng::with_seed(bench.options.seed);
-    let mut all = vec![Vec::new(); contestants.len()];
+    let mut all: Vec<Vec<Round>> = contestants.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
-        let mut order: Vec<_> = (0..contestants.len()).collect();
-        rng.shuffle(&mut order);
-        for at in order {
-            all[at].push(round(bench, contestants[at], &fast.backends).await?);
+        let of_round = round(bench, &contestants, &fast.backends, &mut rng).await?;
+        for (theirs, round) in all.iter_mut().zip(of_round) {
+            theirs.push(round);
         }
     }
 
     for (&contestant, theirs) in contestants.iter().zip(&all) {
         let of = |value: fn(&Round) -> f64| Spread::of(theirs.iter().map(value));
-        let ratios = all[OURS]
-            .iter()
-            .zip(theirs)
-            .map(|(ours, it)| ours.cpu / it.cpu);
-        let failed = theirs.iter().map(|round| round.failed).sum::<usize>();
+        let pairs = all[OURS].iter().zip(theirs);
+        let ratios = pairs.map(|(ours, it)| ours.micros() / it.micros());
+        let failed: usize = theirs.iter().map(|round| failed(&round.seen)).sum();
         let figures = vec![
-            of(|round| round.cpu),
+            of(Round::micros),
             Spread::of(ratios).filter(|_| !contestant.is_ours()),
-            of(|round| round.per_second),
-            of(|round| round.p99.as_secs_f64() * 1e3),
+            of(Round::per_second),
+            of(Round::busy),
+            of(|round| percentile(&round.seen, 99.0).as_secs_f64() * 1e3),
             Some(Spread::one(failed as f64)),
         ];
         section.row(contestant, figures);
@@ -101,25 +101,54 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<Section> {
     Ok(section)
 }
 
-async fn round(bench: &mut Bench, contestant: Contestant, backends: &[Backend]) -> Result<Round> {
-    let front = Front::start(bench, contestant, backends, CLIENTS)?;
-    let set = LocalSet::new();
-    set.run_until(async {
+async fn round(
+    bench: &mut Bench,
+    contestants: &[Contestant],
+    backends: &[Backend],
+    rng: &mut Rng,
+) -> Result<Vec<Round>> {
+    let mut fronts = Vec::new();
+    for &contestant in contestants {
+        fronts.push(Front::start(bench, contestant, backends, CLIENTS)?);
+    }
+    let mut rounds: Vec<_> = fronts.iter().map(|_| Round::default()).collect();
+    for _ in 0..TURNS {
+        let mut order: Vec<_> = (0..fronts.len()).collect();
+        rng.shuffle(&mut order);
+        for at in order {
+            let set = LocalSet::new();
+            set.run_until(rounds[at].turn(&fronts[at])).await?;
+        }
+    }
+    Ok(rounds)
+}
+
+impl Round {
+    async fn turn(&mut self, front: &Front) -> Result<()> {
         let load = Closed::begin(front.address, CLIENTS, usize::MAX);
         sleep(WARM_UP).await;
         load.forget();
-        let (begun, before) = (Instant::now(), front.usage()?);
+        let (begun, before) = (Instant::now(), front.usage()?.cpu);
         sleep(LASTS).await;
-        let (after, lasted, count) = (front.usage()?, begun.elapsed(), load.count());
-        let seen = load.stop().await;
-        Ok(Round {
-            cpu: (after.cpu - before.cpu).as_secs_f64() * 1e6 / count as f64,
-            per_second: count as f64 / lasted.as_secs_f64(),
-            p99: percentile(&seen, 99.0),
-            failed: failed(&seen),
-        })
-    })
-    .await
+        self.cpu += front.usage()?.cpu.saturating_sub(before);
+        self.lasted += begun.elapsed();
+        self.seen.extend(load.stop().await);
+        Ok(())
+    }
+
+    /// CPU time for each request.
+    fn micros(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.seen.len().max(1) as f64
+    }
+
+    fn per_second(&self) -> f64 {
+        self.seen.len() as f64 / self.lasted.as_secs_f64()
+    }
+
+    /// How much of its core the proxy has used, in percent.
+    fn busy(&self) -> f64 {
+        100.0 * self.cpu.div_duration_f64(self.lasted)
+    }
 }
 
 fn judge(section: &mut Section) {
