@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use crate::contestants;
 use crate::picture;
 use crate::results::{Results, Section};
 
@@ -35,11 +36,14 @@ fn markdown(results: &Results) -> String {
     }
     text.push_str(
         "\nFigures are medians over rounds, with their 95 % interval where there are six rounds or more\n\
-         and from the smallest to the largest where there are fewer. The settings of each proxy are in\n\
-         `src/contestants/`.\n\n![the same as bars](results.svg)\n",
+         and from the smallest to the largest where there are fewer.\n\n![the same as bars](results.svg)\n",
     );
     for section in &results.sections {
         let _ = write!(text, "\n{}", self::section(section));
+    }
+    text.push_str("\n## Settings\n\n");
+    for about in contestants::ABOUT {
+        let _ = writeln!(text, "- {about}");
     }
     text
 }
@@ -100,7 +104,7 @@ fn lines(results: &Results) -> String {
             for (figure, column) in row.figures.iter().zip(&section.columns) {
                 let Some(spread) = figure else { continue };
                 let line = json!({
-                    "part": section.id, "proxy": row.name, "setting": row.setting,
+                    "part": section.id, "title": section.title, "proxy": row.name, "setting": row.setting,
                     "what": column.name, "unit": column.unit.symbol(),
                     "median": spread.median, "low": spread.low, "high": spread.high,
                 });

@@ -86,3 +86,22 @@ pub(crate) fn date() -> String {
         |date| String::from_utf8_lossy(&date.stdout).trim().to_owned(),
     )
 }
+
+/// Which state of evenkeel this is.
+pub(crate) fn commit() -> String {
+    let mut git = Command::new("git");
+    git.args([
+        "-C",
+        env!("CARGO_MANIFEST_DIR"),
+        "describe",
+        "--always",
+        "--dirty",
+    ]);
+    let said = git.output().map(|said| said.stdout).unwrap_or_default();
+    let commit = String::from_utf8_lossy(&said).trim().to_owned();
+    if commit.is_empty() {
+        "unknown".to_owned()
+    } else {
+        commit
+    }
+}

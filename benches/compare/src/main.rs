@@ -40,7 +40,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use self::bench::Bench;
 use self::machine::Machine;
@@ -104,7 +104,11 @@ fn measure(options: Options) -> Result<()> {
         .enable_all()
         .build()?;
     for part in bench.options.parts.clone() {
-        for section in runtime.block_on(part.run(&mut bench))? {
+        // What the other parts show is not lost for one that fails.
+        let sections = runtime
+            .block_on(part.run(&mut bench))
+            .unwrap_or_else(|error| vec![part.failed(&error)]);
+        for section in sections {
             println!("\n{}", files::section(&section));
             results.sections.push(section);
         }
@@ -115,6 +119,8 @@ fn measure(options: Options) -> Result<()> {
         .push(format!("it took {} min {} s", took / 60, took % 60));
     files::write(&results, &bench.options.out)?;
     println!("written to {}", shown(&bench.options.out));
+    let failed = results.sections.iter().any(|section| section.failed);
+    ensure!(!failed, "a part could not be measured; see above");
     Ok(())
 }
 
@@ -137,7 +143,8 @@ fn about(bench: &Bench) -> Vec<String> {
             machine::others()
         ),
         format!(
-            "evenkeel's example reverse_proxy; {}",
+            "evenkeel's example reverse_proxy, commit {}; {}",
+            machine::commit(),
             bench.tools.versions().join("; ")
         ),
         format!("`cargo run --release --manifest-path benches/compare/Cargo.toml{arguments}`"),

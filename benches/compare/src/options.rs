@@ -66,6 +66,7 @@ The roles in which it starts itself, for a profiler:
 ";
 
 const ROUNDS: usize = 15;
+const MOST_ROUNDS: usize = 1000;
 
 impl Command {
     pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Self> {
@@ -82,7 +83,9 @@ impl Command {
                 Long("parts") => options.parts = parts(&parser.value()?.string()?)?,
                 Long("rounds") => {
                     options.rounds = parser.value()?.parse()?;
-                    ensure!(options.rounds > 0, "--rounds 0: expected 1 or more");
+                    let rounds = options.rounds;
+                    let fits = (1..=MOST_ROUNDS).contains(&rounds);
+                    ensure!(fits, "--rounds {rounds}: expected 1 to {MOST_ROUNDS}");
                 }
                 Long("quick") => options.quick = true,
                 Long("seed") => options.seed = parser.value()?.parse()?,

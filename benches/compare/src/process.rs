@@ -25,17 +25,23 @@ const START: Duration = Duration::from_secs(30);
 const END: Duration = Duration::from_secs(5);
 
 impl Process {
-    /// Starts a program. What it prints goes to a file.
+    /// Starts a program. What it prints goes to a file. Where this program is killed, it gets a signal:
+    /// SIGTERM if it has processes of its own to end, else SIGKILL, which also ends what is stopped.
     ///
     /// # Errors
     ///
     /// Where it cannot be started.
-    pub(crate) fn start(command: &Command, core: Core, log: &Path) -> Result<Self> {
+    pub(crate) fn start(
+        command: &Command,
+        core: Core,
+        orphaned: Signal,
+        log: &Path,
+    ) -> Result<Self> {
         let file = File::create(log).with_context(|| format!("{}", log.display()))?;
-        // SIGTERM, since nginx's worker would outlive its master's SIGKILL.
         let mut pinned = Command::new("setpriv");
         pinned
-            .args(["--pdeathsig", "TERM", "taskset", "-c", &core.0.to_string()])
+            .args(["--pdeathsig", &orphaned.as_raw().to_string()])
+            .args(["taskset", "-c", &core.0.to_string()])
             .arg(command.get_program())
             .args(command.get_args())
             .stdin(Stdio::piped())

@@ -22,6 +22,8 @@ pub(crate) struct Section {
     pub(crate) verdicts: Vec<Verdict>,
     /// What is missing and why, and what is to be kept in mind.
     pub(crate) notes: Vec<String>,
+    /// Whether it could not be measured, which a note explains.
+    pub(crate) failed: bool,
     /// The columns that have a place in the picture.
     pub(crate) drawn: Vec<usize>,
 }
@@ -78,6 +80,7 @@ impl Section {
             rows: Vec::new(),
             verdicts: Vec::new(),
             notes: Vec::new(),
+            failed: false,
             drawn: vec![0],
         }
     }

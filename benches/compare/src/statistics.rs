@@ -46,7 +46,7 @@ fn median(sorted: &[f64]) -> Option<f64> {
 /// 95 of 100 cases.
 fn rank(count: usize) -> usize {
     // The chance that at most `k` of `count` fair coins show heads.
-    let mut chance = 0.5_f64.powi(count as i32);
+    let mut chance = 0.5_f64.powf(count as f64);
     let mut below = 0.0;
     let mut rank = 0;
     for k in 0..count / 2 {

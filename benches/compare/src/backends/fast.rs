@@ -4,6 +4,7 @@ use std::env;
 use std::process::Command;
 
 use anyhow::Result;
+use rustix::process::Signal;
 
 use crate::bench::Bench;
 use crate::contestants::Backend;
@@ -23,7 +24,7 @@ impl Fast {
         command.env("TOKIO_WORKER_THREADS", "1").arg("backend");
         command.args(addresses.iter().map(ToString::to_string));
         let log = bench.folder.join("backend.log");
-        let mut process = Process::start(&command, bench.machine.rest, &log)?;
+        let mut process = Process::start(&command, bench.machine.rest, Signal::KILL, &log)?;
         process.listens(&addresses)?;
         let backends = addresses.into_iter().zip(weights);
         Ok(Self {

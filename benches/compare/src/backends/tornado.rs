@@ -113,5 +113,5 @@ fn run(
     command
         .arg(SCRIPT)
         .args([&port, &takes.as_secs_f64().to_string(), &port]);
-    Process::start(&command, core, log)
+    Process::start(&command, core, Signal::KILL, log)
 }

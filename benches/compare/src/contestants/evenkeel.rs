@@ -4,6 +4,10 @@ use std::process::Command;
 
 use super::{Contestant, Place};
 
+pub(super) const ABOUT: &str = "\
+    **evenkeel**: the example `reverse_proxy`, `--picker` as the setting says, one worker thread \
+    (`TOKIO_WORKER_THREADS=1`), all else as it is.";
+
 #[derive(Clone, Copy)]
 pub(crate) struct Setting {
     pub(crate) picker: &'static str,

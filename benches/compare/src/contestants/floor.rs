@@ -7,6 +7,11 @@ use anyhow::Result;
 
 use super::{Contestant, Place};
 
+pub(super) const ABOUT: &str = "\
+    **floor**: hyper's server and hyper-util's client in the same build profile, allocator and runtime as the example, \
+    backends in turn, `X-Forwarded-For` added; no health, retries or counting. With time-outs: hyper's on a request's \
+    head, the pool's, and one for connecting, as the example has them.";
+
 #[derive(Clone, Copy)]
 pub(crate) struct Setting {
     /// Whether it has the example's time-outs.

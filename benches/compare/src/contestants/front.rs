@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use rustix::process::Signal;
 
 use super::{Backend, Contestant, Place};
 use crate::bench::Bench;
@@ -55,7 +56,7 @@ impl Front {
             tools: &bench.tools,
         })?;
         let log = folder.join("said.log");
-        let process = Process::start(&wrap(command), bench.machine.proxy, &log)?;
+        let process = Process::start(&wrap(command), bench.machine.proxy, Signal::TERM, &log)?;
         let mut front = Self {
             address,
             process: Some(process),

@@ -8,6 +8,11 @@ use anyhow::{Result, anyhow};
 
 use super::{ATTEMPT, CONNECT, Contestant, Place};
 
+pub(super) const ABOUT: &str = "\
+    **HAProxy**: `nbthread 1`, `http-reuse always`, `option forwardfor`, no log. Checked is: `option httpchk GET /`, \
+    `check inter 500ms fall 2 rise 1`, `option redispatch 1`, `retries 3`, `retry-on all-retryable-errors`, `timeout \
+    connect 1s`, `timeout server 1s`.";
+
 #[derive(Clone, Copy)]
 pub(crate) struct Setting {
     pub(crate) label: &'static str,

@@ -55,6 +55,15 @@ pub(crate) const CONNECT: Duration = Duration::from_secs(1);
 /// Connections to each backend that are kept open.
 pub(crate) const KEPT: usize = 128;
 
+/// The settings of each, in words.
+pub(crate) const ABOUT: [&str; 5] = [
+    evenkeel::ABOUT,
+    floor::ABOUT,
+    nginx::ABOUT,
+    haproxy::ABOUT,
+    envoy::ABOUT,
+];
+
 impl Contestant {
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -8,6 +8,11 @@ use anyhow::{Result, anyhow};
 
 use super::{ATTEMPT, CONNECT, Contestant, KEPT, Place};
 
+pub(super) const ABOUT: &str = "\
+    **nginx**: one worker, `keepalive 128` to the servers, HTTP/1.1, no end to requests on a connection, no access log. \
+    In (c), (d) and the restarts also `proxy_connect_timeout 1s; proxy_read_timeout 1s; proxy_next_upstream error timeout \
+    http_502 http_503 http_504; proxy_next_upstream_tries 4`. It has no active checks.";
+
 #[derive(Clone, Copy)]
 pub(crate) struct Setting {
     pub(crate) label: &'static str,

@@ -130,3 +130,72 @@ fn head(read: &[u8]) -> Result<Option<Head>, String> {
     }
     Ok(Some(head))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What a client says of a proxy that answers these bytes to each request and then closes.
+    async fn asked(answers: &[&'static str]) -> (Result<Box<str>, String>, bool) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answers = answers.to_owned();
+        let proxy = async move {
+            let (mut stream, _peer) = listener.accept().await.unwrap();
+            for answer in answers {
+                let mut request = [0; 1024];
+                let _ = stream.read(&mut request).await.unwrap();
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        };
+        let client = async move {
+            let mut connection = Connection::open(address).await.unwrap();
+            let answer = connection.ask().await;
+            (answer, connection.may_stay())
+        };
+        let ((), asked) = tokio::join!(proxy, client);
+        asked
+    }
+
+    #[tokio::test]
+    async fn a_whole_answer_says_who_gave_it() {
+        let answer = "HTTP/1.1 200 OK\r\nx-backend: b\r\nContent-Length: 2\r\n\r\nok";
+        assert_eq!(asked(&[answer]).await, (Ok("b".into()), true));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_counts_as_failed() {
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok";
+        let failed = Err("closed within the body".into());
+        assert_eq!(asked(&[answer]).await, (failed, false));
+    }
+
+    #[tokio::test]
+    async fn a_body_whose_end_nobody_can_know_counts_as_failed() {
+        let answer = "HTTP/1.1 200 OK\r\n\r\nok";
+        let failed = Err("an answer of unknown length".into());
+        assert_eq!(asked(&[answer]).await, (failed, false));
+    }
+
+    #[tokio::test]
+    async fn a_gateways_error_counts_as_failed() {
+        let answer = "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(asked(&[answer]).await, (Err("status 502".into()), false));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_closes_counts_as_failed() {
+        let failed = Err("closed before the head's end".into());
+        assert_eq!(asked(&[""]).await, (failed, false));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_will_close_is_not_used_again() {
+        let answer = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(asked(&[answer]).await, (Ok("".into()), false));
+    }
+}

@@ -61,3 +61,39 @@ pub(crate) fn shares(seen: &[Seen]) -> BTreeMap<&str, usize> {
     }
     shares
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(took: u64, answered: bool) -> Seen {
+        let outcome = if answered {
+            Ok("a".into())
+        } else {
+            Err("no".into())
+        };
+        Seen {
+            at: Duration::ZERO,
+            took: Duration::from_millis(took),
+            outcome,
+        }
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_answers_and_not_below_its_share_of_them() {
+        let all: Vec<_> = (1..=200).rev().map(|took| seen(took, true)).collect();
+        assert_eq!(percentile(&all, 50.0), Duration::from_millis(100));
+        assert_eq!(percentile(&all, 99.0), Duration::from_millis(198));
+        assert_eq!(percentile(&all, 100.0), Duration::from_millis(200));
+        assert_eq!(percentile(&[], 99.0), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_failure_is_counted_and_is_no_latency() {
+        let all = [seen(1, false), seen(5, true)];
+        assert_eq!(failed(&all), 1);
+        assert_eq!(percentile(&all, 50.0), Duration::from_millis(5));
+        assert_eq!(reasons(&all), BTreeMap::from([("no", 1)]));
+        assert_eq!(shares(&all), BTreeMap::from([("a", 1)]));
+    }
+}

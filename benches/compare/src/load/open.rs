@@ -56,7 +56,7 @@ impl Open {
             running.spawn_local(async move {
                 let asked = timeout(PATIENCE, ask_once(self.proxy, &idle)).await;
                 let outcome = asked.unwrap_or_else(|_| Err("no answer in 30 s".into()));
-                let took = begun.elapsed() - at;
+                let took = begun.elapsed().saturating_sub(at);
                 seen.borrow_mut().push(Seen { at, took, outcome });
             });
             while running.try_join_next().is_some() {}

@@ -89,11 +89,11 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<Section> {
     .await?;
     for (&contestant, rounds) in contestants.iter().zip(&all) {
         let figures = vec![
-            rounds.failed(),
+            Some(rounds.failed()),
             rounds.percentile(99.0),
             rounds.percentile(99.9),
             rounds.percentile(100.0),
-            rounds.requests(),
+            Some(rounds.requests()),
         ];
         section.row(contestant, figures);
         rounds.explain(contestant, &mut section);

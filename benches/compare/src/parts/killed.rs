@@ -81,8 +81,8 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<Section> {
     .await?;
     for (&contestant, rounds) in contestants.iter().zip(&all) {
         let figures = vec![
-            rounds.failed(),
-            rounds.requests(),
+            Some(rounds.failed()),
+            Some(rounds.requests()),
             rounds.percentile(50.0),
             rounds.percentile(99.0),
         ];

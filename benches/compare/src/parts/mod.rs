@@ -47,6 +47,15 @@ impl Part {
         }
     }
 
+    /// What stands in the place of results where there are none.
+    pub(crate) fn failed(self, error: &anyhow::Error) -> Section {
+        let mut section = Section::new(self.letter(), "could not be measured", &[]);
+        section.notes.push(format!("{error:#}"));
+        section.drawn = Vec::new();
+        section.failed = true;
+        section
+    }
+
     pub(crate) async fn run(self, bench: &mut Bench) -> Result<Vec<Section>> {
         Ok(match self {
             Self::Throughput => vec![

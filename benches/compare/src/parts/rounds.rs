@@ -25,9 +25,9 @@ pub(super) async fn interleave(
     for _ in 0..rounds {
         let mut order: Vec<_> = (0..contestants.len()).collect();
         rng.shuffle(&mut order);
-        let seed = rng.u64(..);
+        let times = rng.u64(..);
         for at in order {
-            let seen = run(bench, contestants[at], seed).await?;
+            let seen = run(bench, contestants[at], times).await?;
             all[at].0.push(seen);
         }
     }
@@ -35,16 +35,14 @@ pub(super) async fn interleave(
 }
 
 impl Rounds {
-    pub(super) fn requests(&self) -> Option<Spread> {
-        Some(Spread::one(
-            self.0.iter().map(Vec::len).sum::<usize>() as f64
-        ))
+    pub(super) fn requests(&self) -> Spread {
+        Spread::one(self.0.iter().map(Vec::len).sum::<usize>() as f64)
     }
 
     /// Of all rounds together.
-    pub(super) fn failed(&self) -> Option<Spread> {
+    pub(super) fn failed(&self) -> Spread {
         let failed = self.0.iter().map(|seen| failed(seen)).sum::<usize>();
-        Some(Spread::one(failed as f64))
+        Spread::one(failed as f64)
     }
 
     /// Milliseconds.

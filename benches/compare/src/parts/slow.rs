@@ -91,8 +91,8 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<Section> {
             rounds.percentile(50.0),
             rounds.percentile(99.0),
             share(rounds, &slow),
-            rounds.failed(),
-            rounds.requests(),
+            Some(rounds.failed()),
+            Some(rounds.requests()),
         ];
         section.row(contestant, figures);
         rounds.explain(contestant, &mut section);
