@@ -108,7 +108,7 @@ async fn who_takes_nothing_of_its_answer_is_hung_up_on() {
     let address = backend(async |mut stream| {
         head(&mut stream).await;
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
-        while stream.write_all(&[b'x'; 65536]).await.is_ok() {}
+        while stream.write_all(&[b'x'; 8192]).await.is_ok() {}
     });
     let settings = server(Server::new().write_timeout(SOON));
     let front = Front::start_with(&[address.await], settings).await;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use evenkeel::Pool;
-use evenkeel::http::proxy::{Client, ClientBody, ClientBuilder, IdleBody, Proxy, Server};
+use evenkeel::http::proxy::{Client, ClientBuilder, IdleBody, Proxy, Server};
 use evenkeel::http::{Address, BalanceLayer, OnBodyEnd, Recommended, ReplayBody, Via, recommended};
 use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -64,12 +64,12 @@ impl Front {
         let listener = listen().await;
         let address = listener.local_addr().expect("its address");
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = settings.server;
+        let accepting = settings.server;
         let served = tokio::spawn(async move {
             let stop = async {
                 let _ = stopped.await;
             };
-            server.serve(listener, proxy, stop).await;
+            accepting.serve(listener, proxy, stop).await;
         });
         Self {
             address,
@@ -87,7 +87,10 @@ impl Front {
 
     pub(crate) fn in_flight(&self) -> usize {
         let members = self.pool.list();
-        members.iter().map(|member| member.in_flight()).sum()
+        members
+            .iter()
+            .map(evenkeel::backend::BackendInfo::in_flight)
+            .sum()
     }
 
     /// Waits until no request is in flight.
@@ -203,7 +206,3 @@ pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
     let soon = timeout(Duration::from_secs(20), future).await;
     soon.unwrap_or_else(|_| panic!("{what} did not come"))
 }
-
-/// The body of a response as its client has it.
-#[allow(dead_code, reason = "it names what a stack answers with")]
-pub(crate) type Answer = ClientBody;

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -51,7 +52,8 @@ use crate::balance::ClientError;
 /// # Ok::<(), evenkeel::http::InvalidAddress>(())
 /// ```
 pub struct Client<B, C = HttpConnector> {
-    client: legacy::Client<C, B>,
+    /// A balance takes a clone for each request, and its own is not cheap.
+    client: Arc<legacy::Client<C, B>>,
     body_idle: Duration,
 }
 
@@ -187,7 +189,7 @@ impl ClientBuilder {
             .http2_only(self.http2)
             .build(connector);
         Client {
-            client,
+            client: Arc::new(client),
             body_idle: self.body_idle,
         }
     }
@@ -312,10 +314,10 @@ where
     }
 }
 
-impl<B, C: Clone> Clone for Client<B, C> {
+impl<B, C> Clone for Client<B, C> {
     fn clone(&self) -> Self {
         Self {
-            client: self.client.clone(),
+            client: Arc::clone(&self.client),
             body_idle: self.body_idle,
         }
     }

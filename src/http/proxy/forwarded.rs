@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use http::{Extensions, Request};
 
+use super::found::Found;
 use crate::InvalidSetting;
 use crate::http::key::{ClientAddress, ForwardedIn, client_address};
 
@@ -69,7 +70,12 @@ impl Forwarding {
     }
 
     /// Tells it in the headers of a request that was made to `host`.
-    pub(super) fn tell<B>(&self, request: &mut Request<B>, host: Option<&HeaderValue>) {
+    pub(super) fn tell<B>(
+        &self,
+        request: &mut Request<B>,
+        host: Option<&HeaderValue>,
+        found: Found,
+    ) {
         let peer = self.peer(request.extensions());
         let said = match peer {
             _ if !self.strict => Said::Appended,
@@ -78,14 +84,17 @@ impl Forwarding {
         };
         let client = self.client_of(said, request.extensions(), request.headers(), peer);
         let headers = request.headers_mut();
-        remove_lookalikes(headers);
-        if self.forwarded || headers.contains_key(FORWARDED) {
+        if found.has(Found::UNDERSCORE) {
+            remove_lookalikes(headers);
+        }
+        if self.forwarded || found.has(Found::FORWARDED) {
             self.tell_forwarded(headers, said, peer, host);
         }
         if let Some(peer) = peer.map(value_of) {
             let real_ip = client.map_or_else(|| peer.clone(), value_of);
             headers.insert(X_REAL_IP, real_ip);
-            if said == Said::Dropped || !headers.contains_key(X_FORWARDED_FOR) {
+            let begun = found.has(Found::X_FORWARDED) && headers.contains_key(X_FORWARDED_FOR);
+            if said == Said::Dropped || !begun {
                 headers.insert(X_FORWARDED_FOR, peer);
             } else {
                 append(headers, &X_FORWARDED_FOR, peer.as_bytes());
@@ -169,43 +178,53 @@ fn append(headers: &mut HeaderMap, name: &HeaderName, entry: &[u8]) {
 }
 
 fn value_of(address: IpAddr) -> HeaderValue {
-    // The longest is ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255.
-    let mut text = Text::<45>::default();
-    let _ = write!(text, "{address}");
-    HeaderValue::from_bytes(text.as_bytes()).expect("digits, letters, dots and colons")
+    let text = match address {
+        IpAddr::V4(address) => {
+            let mut text = Short::default();
+            for (at, octet) in address.octets().into_iter().enumerate() {
+                if at > 0 {
+                    text.push(b'.');
+                }
+                text.push_number(octet);
+            }
+            return HeaderValue::from_bytes(text.as_bytes()).expect("digits and dots");
+        }
+        IpAddr::V6(address) => address.to_string(),
+    };
+    HeaderValue::try_from(text).expect("digits, letters and colons")
 }
 
-/// A short text that needs no allocation.
-struct Text<const N: usize>([u8; N], usize);
+/// What `Display` would write of an IPv4 address, at a tenth of its cost, which each request has.
+#[derive(Default)]
+struct Short {
+    bytes: [u8; 15],
+    length: usize,
+}
 
-impl<const N: usize> Default for Text<N> {
-    fn default() -> Self {
-        Self([0; N], 0)
+impl Short {
+    fn push(&mut self, byte: u8) {
+        self.bytes[self.length] = byte;
+        self.length += 1;
     }
-}
 
-impl<const N: usize> Text<N> {
+    fn push_number(&mut self, number: u8) {
+        if number >= 100 {
+            self.push(b'0' + number / 100);
+        }
+        if number >= 10 {
+            self.push(b'0' + number / 10 % 10);
+        }
+        self.push(b'0' + number % 10);
+    }
+
     fn as_bytes(&self) -> &[u8] {
-        &self.0[..self.1]
-    }
-}
-
-impl<const N: usize> std::fmt::Write for Text<N> {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let end = self.1 + text.len();
-        let room = self.0.get_mut(self.1..end).ok_or(std::fmt::Error)?;
-        room.copy_from_slice(text.as_bytes());
-        self.1 = end;
-        Ok(())
+        &self.bytes[..self.length]
     }
 }
 
 /// Removes `X_Forwarded_For` and its like: whoever makes variables of headers, as CGI and WSGI do,
 /// cannot tell them from ours.
 fn remove_lookalikes(headers: &mut HeaderMap) {
-    if !headers.keys().any(|name| name.as_str().contains('_')) {
-        return;
-    }
     let ours = [
         X_FORWARDED_FOR,
         X_FORWARDED_HOST,
@@ -240,7 +259,8 @@ mod tests {
             request.extensions_mut().insert(PeerAddress(peer));
         }
         let host = HeaderValue::from_static("shop.example:81");
-        forwarding.tell(&mut request, Some(&host));
+        let found = Found::of(request.headers());
+        forwarding.tell(&mut request, Some(&host), found);
         std::mem::take(request.headers_mut())
     }
 
@@ -328,6 +348,7 @@ mod tests {
     fn every_address_is_a_header_value() {
         for text in [
             "0.0.0.0",
+            "1.20.109.200",
             "255.255.255.255",
             "::1",
             "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",

@@ -13,6 +13,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower::BoxError;
 
+use super::found::Found;
 use super::problem::Asked;
 use super::settings::Settings;
 use super::upgrade::Upgrade;
@@ -86,7 +87,8 @@ where
                     switch(response, this.upgrade.take(), this.settings)
                 }
                 Ok(mut response) => {
-                    hop_by_hop::remove(response.headers_mut());
+                    let found = Found::of(response.headers());
+                    hop_by_hop::remove(response.headers_mut(), found);
                     response
                 }
                 Err(never) => match never {},
@@ -140,7 +142,8 @@ where
     };
     let backend = hyper::upgrade::on(&mut response);
     let protocol = response.headers().get(UPGRADE).cloned();
-    hop_by_hop::remove(response.headers_mut());
+    let found = Found::of(response.headers());
+    hop_by_hop::remove(response.headers_mut(), found);
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     if let Some(protocol) = protocol {

@@ -3,6 +3,8 @@ use http::header::{
     PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 
+use super::found::Found;
+
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
@@ -23,8 +25,11 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 const NEVER_NAMED: [HeaderName; 2] = [HOST, CONTENT_LENGTH];
 
 /// Removes what speaks of one connection only, and what `Connection` says does.
-pub(super) fn remove(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
+pub(super) fn remove(headers: &mut HeaderMap, found: Found) {
+    if !found.has(Found::HOP_BY_HOP) {
+        return;
+    }
+    if found.has(Found::CONNECTION) {
         remove_named(headers);
     }
     for name in &HOP_BY_HOP {
@@ -33,9 +38,9 @@ pub(super) fn remove(headers: &mut HeaderMap) {
 }
 
 /// The same for a request. `TE: trailers` stays, for whoever answers with trailers: gRPC demands it.
-pub(super) fn remove_of_request(headers: &mut HeaderMap) {
-    let trailers = headers.contains_key(TE) && has_token(headers, &TE, "trailers");
-    remove(headers);
+pub(super) fn remove_of_request(headers: &mut HeaderMap, found: Found) {
+    let trailers = found.has(Found::TE) && has_token(headers, &TE, "trailers");
+    remove(headers, found);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -106,7 +111,8 @@ mod tests {
             ("upgrade", "h2c"),
             ("trailer", "x-sum"),
         ]);
-        remove_of_request(&mut headers);
+        let found = Found::of(&headers);
+        remove_of_request(&mut headers, found);
         assert_eq!(names(&headers), ["accept", "trailer"]);
     }
 
@@ -117,14 +123,16 @@ mod tests {
             ("host", "shop.example"),
             ("content-length", "3"),
         ]);
-        remove(&mut headers);
+        let found = Found::of(&headers);
+        remove(&mut headers, found);
         assert_eq!(names(&headers), ["content-length", "host"]);
     }
 
     #[test]
     fn te_is_passed_on_as_far_as_it_is_about_trailers() {
         let mut headers = headers(&[("te", "gzip;q=0.5, Trailers")]);
-        remove_of_request(&mut headers);
+        let found = Found::of(&headers);
+        remove_of_request(&mut headers, found);
         assert_eq!(headers[TE], "trailers");
     }
 }

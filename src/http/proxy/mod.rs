@@ -52,6 +52,7 @@
 mod body;
 mod client;
 mod forwarded;
+mod found;
 mod future;
 mod hop_by_hop;
 mod idle;

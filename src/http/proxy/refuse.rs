@@ -7,6 +7,8 @@ use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderValue, TRANSFE
 use http::uri::Authority;
 use http::{Method, Request, StatusCode, Version};
 
+use super::found::Found;
+
 /// A request that a [`Proxy`](super::Proxy) does not pass on, in the extensions of its response: see
 /// [`error_of`](crate::http::error_of).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,13 +47,22 @@ impl Refused {
 }
 
 /// Looks at a request as its server has made it.
-pub(super) fn check<B>(request: &Request<B>) -> Result<(), Refused> {
+pub(super) fn check<B>(request: &Request<B>, found: Found) -> Result<(), Refused> {
     let headers = request.headers();
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Refused::Method);
     }
-    check_length(headers)?;
+    if found.has(Found::CONTENT_LENGTH) || found.has(Found::TRANSFER_ENCODING) {
+        check_length(headers)?;
+    }
     check_host(request)?;
+    if found.has(Found::EXPECT) {
+        check_expectation(headers)?;
+    }
+    Ok(())
+}
+
+fn check_expectation(headers: &HeaderMap) -> Result<(), Refused> {
     match headers.get(EXPECT) {
         Some(expected) if !expected.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
             Err(Refused::UnknownExpectation)
@@ -129,7 +140,11 @@ mod tests {
         let request = lines.iter().fold(request, |request, &(name, value)| {
             request.header(name, value)
         });
-        check(&request.body(()).expect("a request"))
+        checked_request(&request.body(()).expect("a request"))
+    }
+
+    fn checked_request(request: &Request<()>) -> Result<(), Refused> {
+        check(request, Found::of(request.headers()))
     }
 
     const HOST: Line = ("host", "shop.example");
@@ -222,7 +237,8 @@ mod tests {
         for method in ["CONNECT", "TRACE"] {
             let request = Request::builder().method(method).uri("shop.example:443");
             let request = request.header("host", "shop.example").body(());
-            assert_eq!(check(&request.expect("a request")), Err(Refused::Method));
+            let checked = checked_request(&request.expect("a request"));
+            assert_eq!(checked, Err(Refused::Method));
         }
     }
 }

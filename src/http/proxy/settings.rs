@@ -8,6 +8,7 @@ use http::{HeaderMap, Request, Version};
 use http_body::Body;
 
 use super::forwarded::Forwarding;
+use super::found::Found;
 use super::upgrade::Upgrade;
 use super::{Problem, Refused, hop_by_hop, refuse};
 
@@ -32,6 +33,9 @@ pub(super) struct Via {
     http11: HeaderValue,
     http2: HeaderValue,
 }
+
+/// `Via`, `Host`, `Forwarded`, three of `X-Forwarded-…`, and `X-Real-IP`.
+const MOST_ADDED: usize = 7;
 
 impl Via {
     /// `None` if the name is no token.
@@ -73,20 +77,29 @@ impl Settings {
         &self,
         request: &mut Request<B>,
     ) -> Result<Option<Upgrade>, Refused> {
-        refuse::check(request)?;
-        let upgrade = Upgrade::asked(request, &self.upgrades);
+        let found = Found::of(request.headers());
+        refuse::check(request, found)?;
+        let upgrade = if found.has(Found::UPGRADE) {
+            Upgrade::asked(request, &self.upgrades)
+        } else {
+            None
+        };
         let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
         let authority = request.uri().authority();
         let asked_host = authority.and_then(host_of);
 
         let headers = request.headers_mut();
-        hop_by_hop::remove_of_request(headers);
+        // Once, for all that is added here.
+        headers.reserve(MOST_ADDED);
+        hop_by_hop::remove_of_request(headers, found);
         if let Some(upgrade) = &upgrade {
             upgrade.ask(headers);
         }
-        // Whoever reads the body here has said already that it may be sent.
-        headers.remove(EXPECT);
-        if version == Version::HTTP_2 {
+        if found.has(Found::EXPECT) {
+            // Whoever reads the body here has said already that it may be sent.
+            headers.remove(EXPECT);
+        }
+        if version == Version::HTTP_2 && found.has(Found::COOKIE) {
             join_cookies(headers);
         }
         if let Some(via) = &self.via {
@@ -99,7 +112,7 @@ impl Settings {
             }
             None => headers.get(HOST).cloned(),
         };
-        self.forwarding.tell(request, asked_host.as_ref());
+        self.forwarding.tell(request, asked_host.as_ref(), found);
         if let Some(host) = &self.host {
             request.headers_mut().insert(HOST, host.clone());
         }

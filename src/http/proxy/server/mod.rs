@@ -1,5 +1,6 @@
 //! Accepts connections, and takes care that no client can hold one for nothing.
 
+mod from_peer;
 mod io;
 mod preface;
 
@@ -7,7 +8,6 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,12 +17,12 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tower::BoxError;
 use tower_service::Service;
 
+use self::from_peer::FromPeer;
 use self::io::Bounded;
 use self::preface::{Spoken, spoken};
 use crate::InvalidSetting;
@@ -175,8 +175,12 @@ impl Server {
         let _ = tokio::time::timeout(self.grace, stopping.closed()).await;
     }
 
-    async fn connection<S, RB>(self, stream: TcpStream, service: S, watching: watch::Receiver<()>)
-    where
+    async fn connection<S, RB>(
+        self,
+        stream: TcpStream,
+        service: S,
+        mut watching: watch::Receiver<()>,
+    ) where
         S: Service<Request<Incoming>, Response = Response<RB>, Error = Infallible>,
         S: Clone + Send + 'static,
         S::Future: Send,
@@ -188,13 +192,12 @@ impl Server {
         // The pieces of a streamed body should leave as they come. If this fails, so will the
         // connection.
         let _ = stream.set_nodelay(true);
-        let first = tokio::time::timeout(self.head_timeout, spoken(&stream)).await;
-        let Ok(Ok(spoken)) = first else {
+        let first = tokio::time::timeout(self.head_timeout, spoken(&stream));
+        let first = unless_stopped(first, &mut watching).await;
+        let Some(Ok(Ok(spoken))) = first else {
             return;
         };
-        let peer = PeerAddress(peer.ip());
-        let service = FromPeer { service, peer };
-        let service = TowerToHyperService::new(service);
+        let service = FromPeer::new(service, PeerAddress(peer.ip()));
         let io = TokioIo::new(Bounded::new(stream, self.write_timeout, watching.clone()));
         // Errors are the client's, who went away or made no sense and was told so.
         match spoken {
@@ -221,6 +224,17 @@ impl Server {
     }
 }
 
+/// Waits for something, as long as the server does not stop.
+async fn unless_stopped<F: Future>(
+    future: F,
+    watching: &mut watch::Receiver<()>,
+) -> Option<F::Output> {
+    match select(pin!(future), pin!(watching.changed())).await {
+        Either::Left((ready, _)) => Some(ready),
+        Either::Right(_) => None,
+    }
+}
+
 /// Drives a connection, and tells it when the server stops.
 async fn until_stopped<C: Future>(
     connection: C,
@@ -239,30 +253,5 @@ async fn until_stopped<C: Future>(
 impl Default for Server {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// Says whose connection a request came over.
-#[derive(Clone)]
-struct FromPeer<S> {
-    service: S,
-    peer: PeerAddress,
-}
-
-impl<S, B> Service<Request<B>> for FromPeer<S>
-where
-    S: Service<Request<B>>,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.service.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> S::Future {
-        request.extensions_mut().insert(self.peer);
-        self.service.call(request)
     }
 }
