@@ -32,6 +32,7 @@
 //! * [`health`]: probes, and ejection by what the traffic shows
 //! * [`http`]: addresses, bodies, responses; keys of requests, sticky sessions; the recommended stack
 //! * [`discover`]: where members come from
+//! * `config`: all of it from a file
 //! * `sim`: pickers tried in virtual time, before they are deployed
 //! * `observe`: attempts, told to `tracing`
 //! * [`guide`]: choosing a picker; high availability; when backends fail; hashing and affinity; what goes
@@ -43,6 +44,7 @@
 //! * `sticky`: [`http::sticky`].
 //! * `load-reports`: [`http::load_reports`].
 //! * `reqwest`: `http::ReqwestClient`.
+//! * `serde`: `config`.
 //! * `tracing`: `observe`, and all of `tower`.
 //! * `sim`: `sim`, without anything else.
 //! * `tower`: [`balance`], [`connect`], [`deadline`], [`discover`], [`limit`], [`retry`], probes in
@@ -61,6 +63,8 @@ mod backoff;
 #[cfg(feature = "tower")]
 pub mod balance;
 mod causes;
+#[cfg(feature = "serde")]
+pub mod config;
 #[cfg(feature = "tower")]
 pub mod connect;
 #[cfg(feature = "tower")]

@@ -53,7 +53,7 @@ mod layer;
 #[cfg(feature = "load-reports")]
 pub mod load_reports;
 mod path;
-mod recommended;
+pub(crate) mod recommended;
 mod replay;
 #[cfg(feature = "reqwest")]
 mod reqwest;
