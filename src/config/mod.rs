@@ -1,8 +1,8 @@
 //! Configuration from a file: backends, picker, health, retries, limits, by the names that the
 //! builders have.
 //!
-//! [`Config`] implements serde's `Deserialize`, so a file can be TOML, JSON, or whatever else there
-//! is a crate for. This one brings none.
+//! [`Config`] implements serde's `Deserialize`, so a file can be TOML, JSON, or any other format that
+//! says what it is made of. The crate for that is yours to choose; this one brings none.
 //!
 //! ```no_run
 //! use evenkeel::config::Config;
@@ -178,6 +178,8 @@ impl Config {
     ///
     /// Like that, it watches the pool from the first request on, by
     /// [`ejection`](Self::ejection) alone, if nobody [watches](Self::watch) it already.
+    /// What it watches itself ends with it, and is forgotten: where configurations are to follow one
+    /// another, [`watch`](Self::watch) yourself.
     ///
     /// Requests that run on a service that was built before go on there, with what it was built
     /// with. When its last clone and its last response are dropped, it is gone.

@@ -10,7 +10,7 @@ use evenkeel::config::Config;
 use evenkeel::http::{Address, ReplayBody};
 use evenkeel::{Error, Pool};
 use http::{Request, Response};
-use http_body_util::{Empty, Full};
+use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::{Instant, sleep};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt, service_fn};
@@ -162,6 +162,39 @@ async fn the_numbers_of_a_file_are_those_of_its_service() {
     }
     assert_eq!(pool.get("broken").unwrap().state(), State::Ejected);
     assert_eq!(pool.get("broken").unwrap().counts().failures(), 2);
+}
+
+/// More of a body than is kept cannot be sent again.
+#[tokio::test(start_paused = true)]
+async fn so_much_of_a_body_is_kept_as_the_file_says() {
+    type Sent = Request<ReplayBody<Full<Bytes>>>;
+    let client = service_fn(|request: Sent| async move {
+        let (head, body) = request.into_parts();
+        let sent = body.collect().await?.to_bytes();
+        if head.uri.host() == Some("broken") {
+            return Err(BoxError::from(io::Error::from(
+                io::ErrorKind::ConnectionReset,
+            )));
+        }
+        Ok(Response::new(String::from_utf8_lossy(&sent).into_owned()))
+    });
+    for (max_bytes, attempts) in [(10, 2), (9, 1)] {
+        let config = read(&format!(
+            "[[backend]]\naddress = \"broken\"\n[[backend]]\naddress = \"a\"\n[picker]\nalgorithm = \"ordered\"\n[replay]\nmax_bytes = {max_bytes}",
+        ));
+        let pool = config.pool();
+        let body = Full::new(Bytes::from_static(b"0123456789"));
+        let request = Request::put("http://shop.example/").body(body).unwrap();
+        let result = config.service(&pool, client).oneshot(request).await;
+        match result {
+            Ok(response) => {
+                assert_eq!(response.body().get_ref().get_ref(), "0123456789");
+                assert_eq!(attempts, 2, "{max_bytes} bytes are enough");
+            }
+            Err(error) => assert_eq!(error.attempts().len(), attempts, "{max_bytes}"),
+        }
+        assert_eq!(in_flight(&pool), 0);
+    }
 }
 
 #[tokio::test(start_paused = true)]
