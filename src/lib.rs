@@ -32,6 +32,7 @@
 //! * [`health`]: probes, and ejection by what the traffic shows
 //! * [`http`]: addresses, bodies, responses; keys of requests, sticky sessions; the recommended stack
 //! * [`discover`]: where members come from
+//! * `config`: all of it from a file
 //! * `sim`: pickers tried in virtual time, before they are deployed
 //! * [`observe`]: what happens, told to observers, metrics and `tracing`; a page of how the pools are
 //! * [`guide`]: choosing a picker; high availability; when backends fail; hashing and affinity; what goes
@@ -46,8 +47,8 @@
 //! * `reqwest`: `http::ReqwestClient`.
 //! * `metrics`: `observe::Metrics`, and all of `tower`.
 //! * `tracing`: spans and events of `tracing` in [`observe`], and all of `tower`.
-//! * `serde`: what a pool says of itself, serialised.
-//! * `status`: `observe::status`, and all of `http` and `serde`.
+//! * `serde`: `config`, and what a pool says of itself, serialised; and all of `http`.
+//! * `status`: `observe::status`, and all of `serde`.
 //! * `sim`: `sim`, without anything else.
 //! * `tower`: [`balance`], [`connect`], [`deadline`], [`discover`], [`limit`], [`retry`], probes in
 //!   [`health`].
@@ -65,6 +66,8 @@ mod backoff;
 #[cfg(feature = "tower")]
 pub mod balance;
 mod causes;
+#[cfg(feature = "serde")]
+pub mod config;
 #[cfg(feature = "tower")]
 pub mod connect;
 #[cfg(feature = "tower")]

@@ -55,7 +55,7 @@ pub mod load_reports;
 mod path;
 #[cfg(feature = "proxy")]
 pub mod proxy;
-mod recommended;
+pub(crate) mod recommended;
 mod replay;
 #[cfg(feature = "reqwest")]
 mod reqwest;

@@ -9,6 +9,7 @@ use tower::{BoxError, ServiceBuilder};
 use tower_service::Service;
 
 use super::deadline::deadline;
+use super::replay::DEFAULT_MAX_BYTES;
 use super::{ByMethod, Classify, HttpResponses, OnBodyEnd, ReplayBody, UntilBodyEnd};
 use crate::backend::Value;
 use crate::balance::{Balance, Error, Route};
@@ -125,18 +126,62 @@ pub fn recommended_with<T, B, R, C>(
 where
     T: Value,
 {
-    let pool = balance.pool().clone();
-    let layer = RetryLayer::new(ByMethod::new()).total_time(Duration::from_secs(30));
-    let stack = ServiceBuilder::new()
-        .layer(limit().count_to_body_end())
-        .layer(retry(layer))
-        .service(balance.attempt_timeout_if_none(Duration::from_secs(5)));
-    Recommended {
-        shared: Arc::new(Shared {
-            stack,
-            pool,
-            watching: Mutex::new(None),
-        }),
+    let mut numbers = Numbers::default();
+    numbers.retry = retry(numbers.retry);
+    numbers.stack(balance)
+}
+
+/// What the layers of the stack are told. Default: what [`recommended`] documents.
+#[derive(Clone, Debug)]
+pub(crate) struct Numbers {
+    pub(crate) limit: LimitLayer,
+    pub(crate) retry: RetryLayer<ByMethod>,
+    /// For balances that have none of their own.
+    pub(crate) attempt_timeout: Option<Duration>,
+    /// So much of a request's body is kept.
+    pub(crate) max_bytes: usize,
+    pub(crate) ejection: Ejection,
+}
+
+impl Numbers {
+    /// Puts the stack around a balance.
+    pub(crate) fn stack<T, B, R, C>(
+        self,
+        balance: Balance<T, Request<ReplayBody<B>>, R, OnBodyEnd<C>>,
+    ) -> Recommended<T, B, R, C>
+    where
+        T: Value,
+    {
+        let pool = balance.pool().clone();
+        let balance = match self.attempt_timeout {
+            Some(timeout) => balance.attempt_timeout_if_none(timeout),
+            None => balance,
+        };
+        let stack = ServiceBuilder::new()
+            .layer(self.limit.count_to_body_end())
+            .layer(self.retry)
+            .service(balance);
+        Recommended {
+            shared: Arc::new(Shared {
+                stack,
+                pool,
+                max_bytes: self.max_bytes,
+                ejection: self.ejection,
+                watching: Mutex::new(None),
+            }),
+        }
+    }
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self {
+            limit: limit(),
+            retry: RetryLayer::new(ByMethod::new()).total_time(Duration::from_secs(30)),
+            attempt_timeout: Some(Duration::from_secs(5)),
+            max_bytes: DEFAULT_MAX_BYTES,
+            ejection: ejection(),
+        }
     }
 }
 
@@ -159,6 +204,8 @@ pub struct Recommended<T, B, R, C> {
 struct Shared<T, B, R, C> {
     stack: Stack<T, B, R, C>,
     pool: Pool<T>,
+    max_bytes: usize,
+    ejection: Ejection,
     /// The watch that was begun here.
     watching: Mutex<Option<Watching>>,
 }
@@ -175,7 +222,11 @@ impl<T: Value, B, R, C> Shared<T, B, R, C> {
         }
         let mut watching = self.watching.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.pool.is_watched() {
-            *watching = Some(Health::new().ejection(ejection()).spawn(&self.pool));
+            *watching = Some(
+                Health::new()
+                    .ejection(self.ejection.clone())
+                    .spawn(&self.pool),
+            );
         }
     }
 }
@@ -228,7 +279,7 @@ where
         if !shared.pool.is_watched() {
             shared.watch();
         }
-        let mut request = request.map(ReplayBody::new);
+        let mut request = request.map(|body| ReplayBody::with_max_bytes(body, shared.max_bytes));
         let deadline = deadline(request.extensions(), request.headers());
         if let Some(deadline) = deadline {
             // It has begun, whatever the request waits for.

@@ -42,4 +42,4 @@ pub use self::error::{CannotReplay, RequestBodyError};
 pub use self::layer::{Replay, ReplayLayer};
 
 /// How much is kept of a body by default, in bytes.
-const DEFAULT_MAX_BYTES: usize = 64 * 1024;
+pub(super) const DEFAULT_MAX_BYTES: usize = 64 * 1024;
