@@ -42,11 +42,12 @@
 //! * `http` (default): [`http`], and all of `tower`.
 //! * `sticky`: [`http::sticky`].
 //! * `load-reports`: [`http::load_reports`].
-//! * `tracing`: `observe`, and all of `tower`.
+//! * `metrics`: in [`observe`], what happens as metrics of the `metrics` facade; and all of `tower`.
+//! * `tracing`: in [`observe`], events and, with `http`, spans of `tracing`; and all of `tower`.
 //! * `sim`: `sim`, without anything else.
 //! * `tower`: [`balance`], [`connect`], [`deadline`], [`discover`], [`limit`], [`retry`], probes in
 //!   [`health`].
-//! * None: [`backend`], [`set`], [`picker`] and ejection, without tower, tokio and http.
+//! * None: [`backend`], [`set`], [`picker`], [`observe::Observer`] and ejection, without tower, tokio and http.
 //!
 //! # Versions
 //!
