@@ -45,14 +45,14 @@
 //! * `load-reports`: [`http::load_reports`].
 //! * `proxy`: `http::proxy`, a reverse proxy.
 //! * `reqwest`: `http::ReqwestClient`.
-//! * `metrics`: `observe::Metrics`, and all of `tower`.
-//! * `tracing`: spans and events of `tracing` in [`observe`], and all of `tower`.
+//! * `metrics`: in [`observe`], what happens as metrics of the `metrics` facade; and all of `tower`.
+//! * `tracing`: in [`observe`], events and, with `http`, spans of `tracing`; and all of `tower`.
 //! * `serde`: `config`, and what a pool says of itself, serialised; and all of `http`.
-//! * `status`: `observe::status`, and all of `serde`.
+//! * `status`: in [`observe`], a page of how the pools are; and all of `serde`.
 //! * `sim`: `sim`, without anything else.
 //! * `tower`: [`balance`], [`connect`], [`deadline`], [`discover`], [`limit`], [`retry`], probes in
 //!   [`health`].
-//! * None: [`backend`], [`set`], [`picker`] and ejection, without tower, tokio and http.
+//! * None: [`backend`], [`set`], [`picker`], [`observe::Observer`] and ejection, without tower, tokio and http.
 //!
 //! # Versions
 //!

@@ -23,8 +23,8 @@ use crate::backend::{Handle, Listener, Live, Observation};
 ///
 /// # Cost
 ///
-/// Without an observer, none. With one, the clock is read twice for each attempt, and the observer
-/// is called three times, by the thread that serves the request: it should neither wait nor lock.
+/// Without an observer, none. With one, the clock is read and the observer called two or three times
+/// for each attempt, by the thread that serves the request: it should neither wait nor lock.
 ///
 /// # Panics
 ///

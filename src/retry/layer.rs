@@ -125,7 +125,8 @@ impl<P> RetryLayer<P> {
         self
     }
 
-    /// Sets who is told of attempts: a closure, or an [`ObserveAttempts`]. Default: nobody.
+    /// Sets who is told of attempts: a closure, an [`ObserveAttempts`], or a pair of them. Default:
+    /// nobody.
     pub fn observer(mut self, observer: impl ObserveAttempts + 'static) -> Self {
         self.settings.observer = Some(Arc::new(observer));
         self

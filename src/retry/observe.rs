@@ -44,3 +44,28 @@ impl<F: Fn(&[Attempted]) + Send + Sync> ObserveAttempts for F {
         self(attempts);
     }
 }
+
+/// Two, one after the other.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel::balance::Attempted;
+/// use evenkeel::retry::{ObserveAttempts, RetryLayer};
+///
+/// let count = |attempts: &[Attempted]| println!("{} attempts", attempts.len());
+/// let list = |attempts: &[Attempted]| println!("{attempts:?}");
+/// let layer = RetryLayer::new(|_request: &u64| true).observer((count, list));
+/// # let _ = layer;
+/// ```
+impl<A: ObserveAttempts, B: ObserveAttempts> ObserveAttempts for (A, B) {
+    fn attempt(&self, number: usize, attempt: &Attempted) {
+        self.0.attempt(number, attempt);
+        self.1.attempt(number, attempt);
+    }
+
+    fn request(&self, attempts: &[Attempted]) {
+        self.0.request(attempts);
+        self.1.request(attempts);
+    }
+}

@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use evenkeel::backend::{Failure, Outcome};
+use evenkeel::balance::Attempted;
 use evenkeel::http::{Address, BalanceLayer, ReplayBody, recommended_with};
 use evenkeel::observe::Metrics;
 use evenkeel::picker::{RoundRobin, Selector};
@@ -104,7 +105,11 @@ async fn shop(request: Request<Body>) -> io::Result<Response<Full<&'static [u8]>
 async fn load(pool: &Pool<Address>, metrics: &Metrics, budget: &Budget) -> usize {
     let balance = BalanceLayer::<Body>::round_robin(pool.clone()).observer(metrics.clone());
     let service = recommended_with(balance.layer(service_fn(shop)), |retry| {
-        retry.budget(budget.clone()).observer(metrics.clone())
+        // Both of a pair are told.
+        let nobody = |_: &[Attempted]| {};
+        retry
+            .budget(budget.clone())
+            .observer((nobody, metrics.clone()))
     });
     let mut failed = 0;
     for _ in 0..REQUESTS {

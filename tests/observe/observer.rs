@@ -1,14 +1,15 @@
 //! What an observer is told of.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use evenkeel::backend::{Event, Failure, Handle, Observation, Outcome};
 use evenkeel::http::BalanceLayer;
 use evenkeel::load::LoadReport;
-use evenkeel::picker::{Adaptive, LeastRequests, RoundRobin, Selector};
-use evenkeel::{Backend, Balance, Pool};
+use evenkeel::picker::{Adaptive, Context, LeastRequests, RoundRobin, Selector, Update};
+use evenkeel::{Backend, BackendSet, Balance, Picker, Pool};
 use http::{HeaderMap, Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -88,7 +89,7 @@ fn another_picker_and_another_membership_keep_the_observer() {
     selector.pool().remove("a");
     drop(selector.select(&()));
     assert_eq!(told.take(), ["b: dispatched", "b: ended, cancelled"]);
-    selector.set_picker(|_: &dyn evenkeel::BackendSet, (): &(), _: &mut _| Some(0));
+    selector.set_picker(|_: &dyn BackendSet, (): &(), _: &mut _| Some(0));
     drop(selector.clone().select(&()));
     assert_eq!(told.take(), ["b: dispatched", "b: ended, cancelled"]);
 }
@@ -98,13 +99,8 @@ fn a_picker_that_observes_is_told_as_before() {
     #[derive(Clone, Default)]
     struct Counting(Arc<Mutex<Vec<&'static str>>>);
 
-    impl evenkeel::Picker<()> for Counting {
-        fn pick(
-            &self,
-            _: &dyn evenkeel::BackendSet,
-            (): &(),
-            _: &mut evenkeel::picker::Context,
-        ) -> Option<usize> {
+    impl Picker<()> for Counting {
+        fn pick(&self, _: &dyn BackendSet, (): &(), _: &mut Context) -> Option<usize> {
             Some(0)
         }
 
@@ -201,6 +197,38 @@ async fn over_http_an_attempt_ends_with_its_body_and_reports_are_told() {
     );
     drop(response);
     assert_eq!(told.take(), ["10.0.0.1:80: ended, cancelled"]);
+}
+
+/// What comes to be told of while another picker is prepared, which takes its time.
+#[test]
+fn an_observer_that_is_added_while_a_picker_is_set_is_told_of_that_one_too() {
+    struct AddsAnObserver {
+        selector: Selector<u16, ()>,
+        told: Told,
+        done: AtomicBool,
+    }
+
+    impl Picker<()> for AddsAnObserver {
+        fn pick(&self, _: &dyn BackendSet, (): &(), _: &mut Context) -> Option<usize> {
+            Some(0)
+        }
+
+        fn prepare(&self, _: &Update<'_>) -> Option<Arc<dyn Picker<()>>> {
+            if !self.done.swap(true, Ordering::Relaxed) {
+                drop(self.selector.clone().observer(self.told.observer()));
+            }
+            None
+        }
+    }
+
+    let (told, selector) = (Told::default(), Selector::new(jobs(), RoundRobin::new()));
+    selector.set_picker(AddsAnObserver {
+        selector: selector.clone(),
+        told: told.clone(),
+        done: AtomicBool::new(false),
+    });
+    drop(selector.select(&()));
+    assert_eq!(told.take(), ["a: dispatched", "a: ended, cancelled"]);
 }
 
 /// Whoever changes the pool or the picker meanwhile, nobody goes without an observer.

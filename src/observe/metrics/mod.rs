@@ -77,18 +77,18 @@ use crate::set::{Events, Happened, Pool};
 /// use evenkeel::Pool;
 /// use evenkeel::http::{BalanceLayer, ReplayBody, recommended_with};
 /// use evenkeel::observe::Metrics;
+/// use metrics_exporter_prometheus::PrometheusBuilder;
+/// use std::time::Duration;
 /// use tower::Layer;
 /// # use http::{Request, Response};
 /// # use http_body_util::Empty;
-/// # use metrics_exporter_prometheus::PrometheusBuilder;
-/// # use std::time::Duration;
 /// # type Body = ReplayBody<Empty<&'static [u8]>>;
-/// # let client = tower::service_fn(|_request: Request<Body>| async {
-/// #     Ok::<_, std::io::Error>(Response::new(String::new()))
-/// # });
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = tower::service_fn(|_request: Request<Body>| async {
+/// #     Ok::<_, std::io::Error>(Response::new(String::new()))
+/// # });
 /// let prometheus = PrometheusBuilder::new()
 ///     .set_buckets(&[0.005, 0.025, 0.1, 0.5, 2.5, 10.0])?
 ///     .install_recorder()?;

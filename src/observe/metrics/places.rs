@@ -161,3 +161,24 @@ impl Registry {
         series
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_was_heard_of_once_is_found_without_the_lock() {
+        let places = Places::new(1, Box::default());
+        let (own, other) = (Handle::of_slot(300), Handle::of_slot(2));
+        places.with("a", own, |_| ());
+        places.with("b", other, |_| ());
+        let table = places.table.load();
+        for backend in [own, other] {
+            let place = table.get(backend.slot());
+            assert!(place.is_some_and(|place| place.backend == backend));
+        }
+        // A handle that no pool gives out makes no table of its size.
+        places.with("c", Handle::of_slot(usize::MAX), |_| ());
+        assert!(places.table.load().get(usize::MAX).is_none());
+    }
+}
