@@ -228,12 +228,8 @@ async fn it_says_what_is_wrong_with_the_server_until_it_answers_again() {
 
     // It takes a while to be called absent, but not to be called old.
     mode.store(HANGS, Ordering::SeqCst);
-    browser
-        .wait_for("document.getElementById('live').dataset.is", "stale")
-        .await;
-    browser
-        .wait_for("document.querySelector('main').className", "old")
-        .await;
+    let is = "document.getElementById('live').dataset.is + ' ' + document.querySelector('main').className";
+    browser.wait_for(is, "stale old").await;
     let begins = |text| format!("{LIVE}.startsWith('{text}')");
     browser
         .wait_for(&begins("the server does not answer"), true)
