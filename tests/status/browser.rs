@@ -1,15 +1,23 @@
 //! The page, as a browser shows it.
 
+use std::future::pending;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::Router;
-use axum::response::Redirect;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
 use evenkeel::backend::{Failure, Outcome};
 use evenkeel::observe::status::Status;
 use evenkeel::{Backend, Pool};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 
 use crate::driver::Browser;
 use crate::setup::{HOSTILE, pool, requests};
@@ -188,6 +196,94 @@ async fn it_says_that_the_server_is_gone_and_what_is_shown_is_old() {
         .await;
     browser.wait_for(&cell(0, ".id"), "a").await;
     assert_eq!(browser.run("return window.seen").await, json!([]));
+    browser.end().await;
+}
+
+const WELL: usize = 0;
+const HANGS: usize = 1;
+const FAILS: usize = 2;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_says_what_is_wrong_with_the_server_until_it_answers_again() {
+    let Some(browser) = watched().await else {
+        return;
+    };
+    let pool = pool(["a"]);
+    let status = Status::new().pool("shop", &pool);
+    let mode = Arc::new(AtomicUsize::new(WELL));
+    let moody = Arc::clone(&mode);
+    let in_some_mode = from_fn(move |request: Request, next: Next| {
+        let mode = moody.load(Ordering::SeqCst);
+        async move {
+            match mode {
+                HANGS => pending().await,
+                FAILS => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+                _ => next.run(request).await,
+            }
+        }
+    });
+    let app = Router::new().fallback_service(status).layer(in_some_mode);
+    browser.open(&format!("http://{}/", serve(app).await)).await;
+    browser.wait_for(LIVE, "live").await;
+
+    // It takes a while to be called absent, but not to be called old.
+    mode.store(HANGS, Ordering::SeqCst);
+    let is = "document.getElementById('live').dataset.is + ' ' + document.querySelector('main').className";
+    browser.wait_for(is, "stale old").await;
+    let begins = |text| format!("{LIVE}.startsWith('{text}')");
+    browser
+        .wait_for(&begins("the server does not answer"), true)
+        .await;
+    browser.wait_for("document.title", "no answer").await;
+    mode.store(FAILS, Ordering::SeqCst);
+    browser
+        .wait_for(&begins("the server answered 503"), true)
+        .await;
+    mode.store(WELL, Ordering::SeqCst);
+    browser.wait_for(LIVE, "live").await;
+    browser
+        .wait_for("document.querySelector('main').className", "")
+        .await;
+    browser.wait_for("document.title", "1 of 1 healthy").await;
+    assert_eq!(browser.run("return window.seen").await, json!([]));
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_asked_while_nobody_looks() {
+    let Some(browser) = watched().await else {
+        return;
+    };
+    let pool = pool(["a"]);
+    let status = Status::new().pool("shop", &pool);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    let count = from_fn(move |request: Request, next: Next| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        next.run(request)
+    });
+    let app = Router::new().fallback_service(status).layer(count);
+    browser.open(&format!("http://{}/", serve(app).await)).await;
+    browser.wait_for(LIVE, "live").await;
+    let asked = || asked.load(Ordering::SeqCst);
+    let hide = "Object.defineProperty(document, 'hidden', { configurable: true, get: () => true })";
+    browser.run(hide).await;
+    // What was asked before may still be on its way.
+    let mut before = asked();
+    for round in 0.. {
+        sleep(Duration::from_millis(2500)).await;
+        if asked() == before {
+            break;
+        }
+        before = asked();
+        assert!(round < 5, "it does not stop");
+    }
+    let show = "delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))";
+    browser.run(show).await;
+    while asked() < before + 2 {
+        sleep(Duration::from_millis(50)).await;
+    }
+    browser.wait_for(LIVE, "live").await;
     browser.end().await;
 }
 

@@ -253,6 +253,8 @@ async fn several_pools_are_in_one_text_and_no_pool_is_an_empty_one() {
         let labels = [("pool", name), ("backend", "x")];
         assert_eq!(metrics.value("backend_weight", &labels), Some(1.0));
     }
+    let all = metrics.backends("backend_weight");
+    assert_eq!(all, BTreeSet::from(["x", "y"]));
     Metrics::parse(&get(&Status::new(), "/metrics").await);
 }
 
