@@ -50,6 +50,20 @@ fn markdown(results: &Results) -> String {
 
 /// A section as Markdown; it also reads well in a terminal.
 pub(crate) fn section(section: &Section) -> String {
+    let mut text = format!("## ({}) {}\n\n", section.id, section.title);
+    if !section.rows.is_empty() {
+        let _ = writeln!(text, "{}\n\n{}", section.how, table(section));
+    }
+    for verdict in &section.verdicts {
+        let _ = writeln!(text, "- {verdict}");
+    }
+    for note in &section.notes {
+        let _ = writeln!(text, "- {note}");
+    }
+    text
+}
+
+fn table(section: &Section) -> String {
     let mut head = vec!["proxy".to_owned(), "setting".to_owned()];
     head.extend(section.columns.iter().map(|column| column.head()));
     let mut lines = vec![head];
@@ -70,10 +84,7 @@ pub(crate) fn section(section: &Section) -> String {
         })
         .collect();
 
-    let mut text = format!(
-        "## ({}) {}\n\n{}\n\n",
-        section.id, section.title, section.how
-    );
+    let mut text = String::new();
     for (at, line) in lines.iter().enumerate() {
         for (cell, &width) in line.iter().zip(&widths) {
             let _ = write!(text, "| {cell:width$} ");
@@ -86,13 +97,6 @@ pub(crate) fn section(section: &Section) -> String {
             }
             text.push_str("|\n");
         }
-    }
-    text.push('\n');
-    for verdict in &section.verdicts {
-        let _ = writeln!(text, "- {verdict}");
-    }
-    for note in &section.notes {
-        let _ = writeln!(text, "- {note}");
     }
     text
 }

@@ -20,13 +20,21 @@ pub(crate) struct Process {
     log: PathBuf,
 }
 
+/// What a process gets where this program is killed.
+#[derive(Clone, Copy)]
+pub(crate) enum Orphaned {
+    /// SIGTERM, for who has processes of its own to end.
+    Terminated,
+    /// SIGKILL, which also ends what is stopped.
+    Killed,
+}
+
 /// How long a process may take to listen: Envoy under load takes a second.
 const START: Duration = Duration::from_secs(30);
 const END: Duration = Duration::from_secs(5);
 
 impl Process {
-    /// Starts a program. What it prints goes to a file. Where this program is killed, it gets a signal:
-    /// SIGTERM if it has processes of its own to end, else SIGKILL, which also ends what is stopped.
+    /// Starts a program. What it prints goes to a file.
     ///
     /// # Errors
     ///
@@ -34,13 +42,13 @@ impl Process {
     pub(crate) fn start(
         command: &Command,
         core: Core,
-        orphaned: Signal,
+        orphaned: Orphaned,
         log: &Path,
     ) -> Result<Self> {
         let file = File::create(log).with_context(|| format!("{}", log.display()))?;
         let mut pinned = Command::new("setpriv");
         pinned
-            .args(["--pdeathsig", &orphaned.as_raw().to_string()])
+            .args(["--pdeathsig", orphaned.signal()])
             .args(["taskset", "-c", &core.0.to_string()])
             .arg(command.get_program())
             .args(command.get_args())
@@ -126,6 +134,15 @@ impl Process {
 
     fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
+    }
+}
+
+impl Orphaned {
+    fn signal(self) -> &'static str {
+        match self {
+            Self::Terminated => "TERM",
+            Self::Killed => "KILL",
+        }
     }
 }
 

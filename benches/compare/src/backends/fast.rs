@@ -4,11 +4,10 @@ use std::env;
 use std::process::Command;
 
 use anyhow::Result;
-use rustix::process::Signal;
 
 use crate::bench::Bench;
 use crate::contestants::Backend;
-use crate::process::Process;
+use crate::process::{Orphaned, Process};
 
 /// One process that listens as several backends.
 pub(crate) struct Fast {
@@ -24,7 +23,7 @@ impl Fast {
         command.env("TOKIO_WORKER_THREADS", "1").arg("backend");
         command.args(addresses.iter().map(ToString::to_string));
         let log = bench.folder.join("backend.log");
-        let mut process = Process::start(&command, bench.machine.rest, Signal::KILL, &log)?;
+        let mut process = Process::start(&command, bench.machine.rest, Orphaned::Killed, &log)?;
         process.listens(&addresses)?;
         let backends = addresses.into_iter().zip(weights);
         Ok(Self {

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use crate::bench::Bench;
 use crate::contestants::Backend;
 use crate::machine::Core;
-use crate::process::Process;
+use crate::process::{Orphaned, Process};
 
 /// A server. It is killed when this is dropped.
 pub(crate) struct Tornado {
@@ -113,5 +113,5 @@ fn run(
     command
         .arg(SCRIPT)
         .args([&port, &takes.as_secs_f64().to_string(), &port]);
-    Process::start(&command, core, Signal::KILL, log)
+    Process::start(&command, core, Orphaned::Killed, log)
 }

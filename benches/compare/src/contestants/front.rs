@@ -6,11 +6,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use rustix::process::Signal;
 
 use super::{Backend, Contestant, Place};
 use crate::bench::Bench;
-use crate::process::Process;
+use crate::process::{Orphaned, Process};
 use crate::usage::Usage;
 
 /// A running proxy with its folder. Both go when this is dropped.
@@ -56,7 +55,12 @@ impl Front {
             tools: &bench.tools,
         })?;
         let log = folder.join("said.log");
-        let process = Process::start(&wrap(command), bench.machine.proxy, Signal::TERM, &log)?;
+        let process = Process::start(
+            &wrap(command),
+            bench.machine.proxy,
+            Orphaned::Terminated,
+            &log,
+        )?;
         let mut front = Self {
             address,
             process: Some(process),

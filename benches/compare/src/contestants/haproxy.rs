@@ -1,4 +1,7 @@
 //! HAProxy: one thread, connections to backends kept and shared between clients, no log.
+//!
+//! Without `no strict-limits` it would not start unless it may open two files for each connection, which
+//! is more than it needs here.
 
 use std::fmt::Write;
 use std::fs;
@@ -84,6 +87,7 @@ impl Setting {
 global
     nbthread 1
     maxconn {connections}
+    no strict-limits
 defaults
     mode http
     timeout connect {connect}ms

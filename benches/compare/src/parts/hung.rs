@@ -103,15 +103,24 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<Section> {
 }
 
 fn judge(section: &mut Section) {
-    let p99 = section
-        .best(P99, |row| row.ours)
-        .map(|(row, measured)| Verdict {
-            what: format!("p99, evenkeel {},", row.setting),
-            measured,
+    let ours = section.best(P99, |row| row.ours);
+    let p99 = ours.map(|(row, measured)| Verdict {
+        what: format!("p99, evenkeel {},", row.setting),
+        measured,
+        at_most: 50.0,
+        unit: Unit::Millis,
+        goal: false,
+    });
+    let worst = ours.and_then(|(row, _)| {
+        Some(Verdict {
+            what: format!("p99 in the worst round, evenkeel {},", row.setting),
+            measured: row.figures[P99]?.high,
             at_most: 50.0,
             unit: Unit::Millis,
-            goal: false,
-        });
+            goal: true,
+        })
+    });
     let failed = Verdict::none_failed(section, FAILED);
-    section.verdicts.extend([failed, p99].into_iter().flatten());
+    let verdicts = [failed, p99, worst];
+    section.verdicts.extend(verdicts.into_iter().flatten());
 }
