@@ -1,6 +1,7 @@
 //! The command line. Each complaint is one line that says what is wrong and what is expected.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use evenkeel::http::{Address, InvalidAddress};
@@ -23,8 +24,20 @@ pub(crate) enum Command {
 /// How to be a proxy.
 pub(crate) struct Options {
     pub(crate) listen: SocketAddr,
-    pub(crate) picker: Arc<dyn Picker<Request<RequestBody>>>,
-    pub(crate) backends: Vec<Backend<Address>>,
+    pub(crate) source: Source,
+    /// Where the status page is.
+    pub(crate) status: Option<SocketAddr>,
+    /// Who signs the certificates of backends.
+    pub(crate) backend_ca: Option<PathBuf>,
+}
+
+/// What says where requests go.
+pub(crate) enum Source {
+    Arguments {
+        picker: Arc<dyn Picker<Request<RequestBody>>>,
+        backends: Vec<Backend<Address>>,
+    },
+    File(PathBuf),
 }
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -35,13 +48,19 @@ pub(crate) fn usage() -> String {
     let (plain, keyed) = (plain_names(), keyed_names());
     format!(
         "\
-A reverse proxy for HTTP/1.1 that spreads requests over backends.
+A reverse proxy for HTTP/1.1 and HTTP/2 that spreads requests over backends.
 
 Usage: reverse_proxy                                        a demonstration, takes a few seconds
-       reverse_proxy [--listen ADDR] [--picker NAME] [--key KEY] BACKEND...
+       reverse_proxy [OPTIONS] [--picker NAME] [--key KEY] BACKEND...
+       reverse_proxy [OPTIONS] --config FILE
 
   BACKEND         ADDR[=WEIGHT], as in 127.0.0.1:8001=3; the weight is 1 unless given
+  --config FILE   TOML with backends, picker, health, retries, limits: see docs/reverse_proxy.toml;
+                  read again on SIGHUP
   --listen ADDR   IP:PORT to listen on, port 0 for any that is free; {LISTEN} unless given
+  --status ADDR   IP:PORT of a page of how the backends are; none unless given
+  --backend-ca FILE
+                  PEM with who signs the certificates of backends whose address begins with https://
   --picker NAME   how to choose a backend; {ALGORITHM} unless given; one of
                   {}
                   or, by a key of the request, so that the same key goes to the same backend,
@@ -61,6 +80,9 @@ round-robin, random and ordered do not look at weights.
 /// Reads the command line.
 pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command, String> {
     let mut listen = None;
+    let mut status = None;
+    let mut config = None;
+    let mut backend_ca = None;
     let mut name = None;
     let mut key = None;
     let mut backends = Vec::new();
@@ -68,7 +90,10 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command, String> {
     while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
         match arg {
             Short('h') | Long("help") => return Ok(Command::Help),
-            Long("listen") => listen = Some(address(&value(&mut parser))?),
+            Long("listen") => listen = Some(address("--listen", &value(&mut parser))?),
+            Long("status") => status = Some(address("--status", &value(&mut parser))?),
+            Long("config") => config = Some(file("--config", &value(&mut parser))?),
+            Long("backend-ca") => backend_ca = Some(file("--backend-ca", &value(&mut parser))?),
             Long("picker") => {
                 let given = value(&mut parser);
                 known(&given)?;
@@ -82,22 +107,42 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command, String> {
             Short(_) | Long(_) => {
                 let unexpected = arg.unexpected();
                 return Err(format!(
-                    "{unexpected}: expected --listen ADDR, --picker NAME, --key KEY, --help or a BACKEND"
+                    "{unexpected}: expected --config FILE, --listen ADDR, --status ADDR, --backend-ca FILE, \
+                     --picker NAME, --key KEY, --help or a BACKEND"
                 ));
             }
         }
     }
-    if backends.is_empty() {
-        return if listen.is_none() && name.is_none() && key.is_none() {
-            Ok(Command::Demo)
-        } else {
-            Err("no backend: expected at least one ADDR[=WEIGHT], as in 127.0.0.1:8001=3".into())
-        };
-    }
+    let source = match config {
+        Some(_) if name.is_some() || key.is_some() || !backends.is_empty() => {
+            return Err("--config says all of it: expected no --picker, --key or BACKEND".into());
+        }
+        Some(file) => Source::File(file),
+        None if !backends.is_empty() => {
+            let https = |backend: &Backend<Address>| backend.value().scheme() == "https";
+            if let (Some(backend), None) = (backends.iter().find(|one| https(one)), &backend_ca) {
+                let id = backend.id();
+                return Err(format!(
+                    "backend {id:?} has TLS: expected --backend-ca FILE"
+                ));
+            }
+            let picker = picker(name.as_deref().unwrap_or(ALGORITHM.name()), key)?;
+            Source::Arguments { picker, backends }
+        }
+        None => {
+            let nothing = [listen, status].iter().all(Option::is_none) && backend_ca.is_none();
+            return if nothing && name.is_none() && key.is_none() {
+                Ok(Command::Demo)
+            } else {
+                Err("no backend: expected --config FILE, or at least one ADDR[=WEIGHT], as in 127.0.0.1:8001=3".into())
+            };
+        }
+    };
     Ok(Command::Serve(Options {
         listen: listen.unwrap_or(LISTEN),
-        picker: picker(name.as_deref().unwrap_or(ALGORITHM.name()), key)?,
-        backends,
+        source,
+        status,
+        backend_ca,
     }))
 }
 
@@ -150,9 +195,16 @@ fn value(parser: &mut lexopt::Parser) -> String {
     value.to_string_lossy().into_owned()
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+fn address(option: &str, text: &str) -> Result<SocketAddr, String> {
     text.parse()
-        .map_err(|_| format!("--listen {text:?} is wrong: expected IP:PORT, as in {LISTEN}"))
+        .map_err(|_| format!("{option} {text:?} is wrong: expected IP:PORT, as in {LISTEN}"))
+}
+
+fn file(option: &str, text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() {
+        return Err(format!("{option} is empty: expected the name of a file"));
+    }
+    Ok(text.into())
 }
 
 fn backend(text: &str, others: &[Backend<Address>]) -> Result<Backend<Address>, String> {
@@ -162,9 +214,6 @@ fn backend(text: &str, others: &[Backend<Address>]) -> Result<Backend<Address>, 
     let address: Address = id
         .parse()
         .map_err(|invalid: InvalidAddress| invalid.to_string())?;
-    if address.scheme() != "http" {
-        return Err(wrong("expected http, there is no TLS here".into()));
-    }
     if others.iter().any(|other| *other.value() == address) {
         return Err(wrong("expected each address once, this is a second".into()));
     }

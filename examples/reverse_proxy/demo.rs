@@ -6,8 +6,8 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use evenkeel::http::proxy::Server;
-use evenkeel::http::{Address, BalanceLayer, error_of};
+use evenkeel::http::proxy::{Client, Server};
+use evenkeel::http::{Address, BalanceLayer, error_of, recommended};
 use evenkeel::picker::{Algorithm, RoundRobin};
 use evenkeel::{Backend, Pool};
 use http_body_util::{BodyExt, Empty, Full};
@@ -16,15 +16,15 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Response, Uri};
-use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tower::ServiceBuilder;
+use tower::{Layer, ServiceBuilder};
 
-use crate::proxy::{self, Body};
+use crate::proxy::{Body, proxy};
 use crate::table::{Run, Sample, Table};
 
 /// A backend of the demonstration.
@@ -61,7 +61,7 @@ const DURATION: Duration = Duration::from_secs(12);
 
 const X_BACKEND: HeaderName = HeaderName::from_static("x-backend");
 
-type HttpClient = Client<HttpConnector, Empty<Bytes>>;
+type HttpClient = legacy::Client<HttpConnector, Empty<Bytes>>;
 
 /// Runs it and prints what it shows.
 pub(crate) async fn run() -> io::Result<()> {
@@ -79,7 +79,7 @@ pub(crate) async fn run() -> io::Result<()> {
     let address = listener.local_addr()?;
     let service = ServiceBuilder::new()
         .map_response(name_failed_backend)
-        .service(proxy::service(&balance));
+        .service(proxy(recommended(balance.layer(Client::new()))));
     tokio::spawn(async { Server::new().serve(listener, service, pending()).await });
 
     let mut table = Table::begin(address)?;
@@ -123,7 +123,7 @@ fn name_failed_backend(mut response: Response<Body>) -> Response<Body> {
 }
 
 async fn traffic(proxy: SocketAddr, duration: Duration) -> Vec<Sample> {
-    let client = Client::builder(TokioExecutor::new()).build_http();
+    let client = legacy::Client::builder(TokioExecutor::new()).build_http();
     let uri: Uri = format!("http://{proxy}/")
         .parse()
         .expect("a socket address makes a URI");

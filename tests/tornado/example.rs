@@ -75,7 +75,7 @@ pub(crate) fn binary() -> &'static Path {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
         let mut build = std::process::Command::new(env!("CARGO"));
         build
-            .args(["build", "--example", "reverse_proxy"])
+            .args(["build", "--example", "reverse_proxy", "--all-features"])
             .args(["--message-format", "json-render-diagnostics"])
             .arg("--target-dir")
             .arg(target.expect("the target directory"))

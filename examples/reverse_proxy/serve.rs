@@ -1,0 +1,136 @@
+//! Serves until it is told to stop, and reads its configuration again when it is told to.
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+
+use bytes::Bytes;
+use evenkeel::Pool;
+use evenkeel::config::Config;
+use evenkeel::health::Watching;
+use evenkeel::http::proxy::{Client, ClientBuilder, Server};
+use evenkeel::http::{Address, BalanceLayer, recommended};
+use evenkeel::observe::status::Status;
+use http_body_util::Full;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
+use tokio::net::TcpListener;
+use tower::Layer;
+
+use crate::args::{Options, Source};
+use crate::proxy::{Current, RequestBody, Stack, proxy};
+use crate::signals::{Signal, Signals};
+use crate::tls;
+
+/// Runs the proxy.
+pub(crate) async fn serve(options: Options) -> io::Result<()> {
+    let pool = match &options.source {
+        Source::Arguments { backends, .. } => Pool::from(backends.clone()),
+        Source::File(_) => Pool::new(),
+    };
+    match &options.backend_ca {
+        None => {
+            let mut connector = HttpConnector::new();
+            connector.set_nodelay(true);
+            connector.set_connect_timeout(Some(tls::CONNECT_TIMEOUT));
+            serve_with(connector, pool, options).await
+        }
+        Some(ca) => serve_with(tls::connector(ca, &pool)?, pool, options).await,
+    }
+}
+
+async fn serve_with<C>(connector: C, pool: Pool<Address>, options: Options) -> io::Result<()>
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
+    let client = ClientBuilder::new().build_with(connector.clone());
+    let probes: Client<Full<Bytes>, C> = ClientBuilder::new().build_with(connector);
+    let mut watching = None;
+    let (stack, file) = match options.source {
+        Source::Arguments { picker, .. } => {
+            let balance = BalanceLayer::new(pool.clone(), picker);
+            (recommended(balance.layer(client.clone())), None)
+        }
+        Source::File(file) => {
+            let config = read(&file)?;
+            let stack = put_into_use(&config, &pool, &client, &probes, &mut watching);
+            (stack, Some(file))
+        }
+    };
+    let current = Current::new(stack);
+    let mut signals = Signals::new()?;
+
+    let listener = listen(options.listen).await?;
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "listening on http://{}", listener.local_addr()?)?;
+    if let Some(at) = options.status {
+        let listener = listen(at).await?;
+        writeln!(stdout, "status on http://{}", listener.local_addr()?)?;
+        let status = Status::new().pool("backends", &pool);
+        let forever = std::future::pending();
+        tokio::spawn(async { Server::new().serve(listener, status, forever).await });
+    }
+    stdout.flush()?;
+    drop(stdout);
+
+    let service = proxy(current.clone());
+    let stop = async {
+        loop {
+            match (signals.next().await, &file) {
+                (Signal::Stop, _) => return,
+                (Signal::Reload, None) => {
+                    eprintln!("nothing is read again: there is no --config");
+                }
+                (Signal::Reload, Some(file)) => match read(file) {
+                    Ok(config) => {
+                        let stack = put_into_use(&config, &pool, &client, &probes, &mut watching);
+                        current.set(stack);
+                        eprintln!("{} is in use: {}", file.display(), pool.status());
+                    }
+                    Err(error) => eprintln!("{error}; all stays as it was"),
+                },
+            }
+        }
+    };
+    Server::new().serve(listener, service, stop).await;
+    Ok(())
+}
+
+/// Makes the pool what the configuration says, and a stack of it.
+fn put_into_use<C>(
+    config: &Config,
+    pool: &Pool<Address>,
+    client: &Client<RequestBody, C>,
+    probes: &Client<Full<Bytes>, C>,
+    watching: &mut Option<Watching>,
+) -> Stack<C>
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
+    config.apply(pool);
+    // What the watch before knew, this one knows.
+    *watching = Some(config.watch(pool, probes.clone()));
+    config.service(pool, client.clone())
+}
+
+fn read(file: &Path) -> io::Result<Config> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let text =
+        fs::read_to_string(file).map_err(|error| io::Error::new(error.kind(), named(&error)))?;
+    toml::from_str(&text).map_err(|error| {
+        // Without the drawing of the line: the log has one line for each thing.
+        let line = error
+            .span()
+            .map(|span| text[..span.start].matches('\n').count() + 1);
+        let line = line.map_or_else(String::new, |line| format!("line {line}: "));
+        let told = format!("{line}{}", error.message());
+        io::Error::new(io::ErrorKind::InvalidData, named(&told))
+    })
+}
+
+async fn listen(at: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(at).await.map_err(|error| {
+        let message = format!("cannot listen on {at}: {error}");
+        io::Error::new(error.kind(), message)
+    })
+}
