@@ -61,15 +61,17 @@ where
     let mut signals = Signals::new()?;
 
     let listener = listen(options.listen).await?;
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "listening on http://{}", listener.local_addr()?)?;
+    let mut told = format!("listening on http://{}\n", listener.local_addr()?);
     if let Some(at) = options.status {
         let listener = listen(at).await?;
-        writeln!(stdout, "status on http://{}", listener.local_addr()?)?;
+        told += &format!("status on http://{}\n", listener.local_addr()?);
         let status = Status::new().pool("backends", &pool);
         let forever = std::future::pending();
         tokio::spawn(async { Server::new().serve(listener, status, forever).await });
     }
+    // At once: who reads only the first line may close the pipe.
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(told.as_bytes())?;
     stdout.flush()?;
     drop(stdout);
 
@@ -117,15 +119,7 @@ fn read(file: &Path) -> io::Result<Config> {
     let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
     let text =
         fs::read_to_string(file).map_err(|error| io::Error::new(error.kind(), named(&error)))?;
-    toml::from_str(&text).map_err(|error| {
-        // Without the drawing of the line: the log has one line for each thing.
-        let line = error
-            .span()
-            .map(|span| text[..span.start].matches('\n').count() + 1);
-        let line = line.map_or_else(String::new, |line| format!("line {line}: "));
-        let told = format!("{line}{}", error.message());
-        io::Error::new(io::ErrorKind::InvalidData, named(&told))
-    })
+    toml::from_str(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, named(&error)))
 }
 
 async fn listen(at: SocketAddr) -> io::Result<TcpListener> {

@@ -32,6 +32,9 @@ fn bad_arguments_are_refused_in_one_line_that_says_what_is_expected() {
         (&["127.0.0.1:1=heavy"], "\"heavy\""),
         (&["127.0.0.1:1=-1"], "\"-1\""),
         (&["https://127.0.0.1:1"], "TLS"),
+        (&["--status", "here", "127.0.0.1:1"], "\"here\""),
+        (&["--config", "a.toml", "127.0.0.1:1"], "--config"),
+        (&["--backend-ca"], "--backend-ca"),
         (&["127.0.0.1:1", "http://127.0.0.1:1"], "second"),
     ] {
         let said = complaint(args);

@@ -123,7 +123,11 @@ async fn host_and_the_clients_address_reach_the_server_and_hop_by_hop_headers_do
         seen,
         [
             "host: shop.example",
+            "te: trailers",
+            "via: 1.1 evenkeel",
             "x-forwarded-for: 203.0.113.7, 203.0.113.8, 127.0.0.1",
+            "x-forwarded-host: shop.example",
+            "x-forwarded-proto: http",
             "x-kept: yes",
             "x-real-ip: 127.0.0.1",
         ]
