@@ -85,8 +85,12 @@ mod tests {
         };
         assert_eq!(spread, Some(expected));
         // From the second to the seventh would hold the median in 93 of 100 cases.
-        let eight = Spread::of((1..=8).map(f64::from)).expect("there are some");
-        assert_eq!([eight.low, eight.high], [1.0, 8.0]);
+        let expected = Spread {
+            median: 4.5,
+            low: 1.0,
+            high: 8.0,
+        };
+        assert_eq!(Spread::of((1..=8).map(f64::from)), Some(expected));
         assert_eq!(Spread::of([]), None);
     }
 }

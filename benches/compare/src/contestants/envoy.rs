@@ -42,7 +42,7 @@ pub(crate) const CAREFUL: Contestant = setting(
 );
 /// Its remedy for what hangs: a second request beside the first after a tenth of a second.
 pub(crate) const HEDGED: Contestant = setting(
-    "as before, hedged after 100 ms",
+    "LEAST_REQUEST, the same, hedged after 0.1 s",
     "LEAST_REQUEST",
     Some(Care {
         attempt: Duration::from_millis(100),

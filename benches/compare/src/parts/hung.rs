@@ -13,9 +13,8 @@ use crate::contestants::{Contestant, Front, envoy, evenkeel, haproxy, nginx};
 use crate::load::open::Open;
 use crate::results::{Section, Unit, Verdict};
 
-const CONTESTANTS: [Contestant; 9] = [
+const CONTESTANTS: [Contestant; 8] = [
     evenkeel::picker("least-requests"),
-    evenkeel::picker("exact-least-requests"),
     evenkeel::picker("least-response-time"),
     evenkeel::picker("adaptive"),
     nginx::TEN_SECONDS,

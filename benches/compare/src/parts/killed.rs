@@ -43,7 +43,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<Section> {
     );
     section.drawn = vec![FAILED];
     let rounds = count(bench);
-    let kills = if bench.options.quick { 2 } else { 6 };
+    let kills = if bench.options.quick { 2 } else { 5 };
     section.how = format!(
         "Four Tornado servers that answer after {} ms. Each second one of them is killed (SIGKILL), the next in turn, and started \
          again at once. {PER_SECOND} requests a second. {rounds} rounds of {kills} kills each; failed are those of all rounds.",

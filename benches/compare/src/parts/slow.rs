@@ -50,7 +50,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Result<Section> {
     );
     section.drawn = vec![P99];
     let rounds = count(bench);
-    let lasts = Duration::from_secs(if bench.options.quick { 1 } else { 5 });
+    let lasts = Duration::from_secs(if bench.options.quick { 1 } else { 4 });
     section.how = format!(
         "Four Tornado servers, three answer after {} ms and one after {} ms. {PER_SECOND} requests a second, independent of each \
          other, for {} s; the first {} ms are not counted. Rounds: {rounds}, each with all settings in an order of chance and a \
