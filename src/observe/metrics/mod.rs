@@ -69,7 +69,8 @@ use crate::set::{Events, Happened, Pool};
 /// # Cost
 ///
 /// For each attempt three looks at a table and four atomic additions or so, as the recorder makes
-/// them; no allocation, and no lock but for a backend that is new or has just left.
+/// them; no allocation, and no lock but for a backend that is new or has just left. That is about
+/// 60 ns, beside being [observed](Observer#cost) and what the recorder does.
 ///
 /// # Examples
 ///
