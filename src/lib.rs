@@ -16,6 +16,7 @@
 //! | addresses and a maker of connections | [`Pool::connected`](Pool::connected), then [`Balance`] |
 //! | an axum router in front of any of these | [`Balance::into_http_responses`] |
 //! | any of the HTTP ones, and retries, limits and deadlines | [`http::recommended`] |
+//! | clients to be a reverse proxy for | `http::proxy` |
 //! | no tower at all | [`picker::Selector`], or a [`Picker`] and any [`BackendSet`] |
 //!
 //! # Modules
@@ -107,6 +108,12 @@ pub use self::invalid::InvalidSetting;
 pub use self::picker::Picker;
 pub use self::set::{BackendSet, Pool};
 
-#[cfg(all(doctest, feature = "sticky"))]
+#[cfg(all(
+    doctest,
+    feature = "metrics",
+    feature = "proxy",
+    feature = "status",
+    feature = "sticky"
+))]
 #[doc = include_str!("../README.md")]
 mod readme {}
