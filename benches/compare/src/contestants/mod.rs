@@ -78,7 +78,7 @@ impl Contestant {
     /// What distinguishes it from the same proxy with other settings.
     pub(crate) fn setting(self) -> &'static str {
         match self {
-            Self::Evenkeel(setting) => setting.picker,
+            Self::Evenkeel(setting) => setting.label,
             Self::Floor(setting) => setting.label(),
             Self::Nginx(setting) => setting.label,
             Self::Haproxy(setting) => setting.label,
@@ -108,7 +108,7 @@ impl Contestant {
     /// Where it is missing.
     pub(crate) fn command(self, place: &Place<'_>) -> Result<Command> {
         match self {
-            Self::Evenkeel(setting) => Ok(setting.command(place)),
+            Self::Evenkeel(setting) => setting.command(place),
             Self::Floor(setting) => setting.command(place),
             Self::Nginx(setting) => setting.command(place),
             Self::Haproxy(setting) => setting.command(place),

@@ -13,10 +13,11 @@ use crate::contestants::{Contestant, Front, envoy, evenkeel, haproxy, nginx};
 use crate::load::open::Open;
 use crate::results::{Section, Unit, Verdict};
 
-const CONTESTANTS: [Contestant; 8] = [
+const CONTESTANTS: [Contestant; 9] = [
     evenkeel::picker("least-requests"),
     evenkeel::picker("least-response-time"),
     evenkeel::picker("adaptive"),
+    evenkeel::HEDGED,
     nginx::TEN_SECONDS,
     haproxy::CAREFUL_ROUNDROBIN,
     haproxy::CAREFUL_LEASTCONN,
