@@ -48,7 +48,7 @@ pub(crate) use self::member::Member;
 pub use self::pool::Pool;
 pub use self::rules::Rules;
 #[cfg(feature = "status")]
-pub(crate) use self::serialize::{PoolView, failure_name};
+pub(crate) use self::serialize::PoolView;
 pub use self::slice::Candidate;
 pub use self::slow_start::SlowStart;
 pub(crate) use self::snapshot::{AllMembers, Snapshot};

@@ -161,7 +161,7 @@ impl From<Counts> for Failures {
 impl Serialize for Failures {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let named = self.0.failures_by_kind();
-        serializer.collect_map(named.map(|(failure, count)| (failure_name(failure), count)))
+        serializer.collect_map(named.map(|(failure, count)| (failure.name(), count)))
     }
 }
 
@@ -250,18 +250,7 @@ impl Serialize for State {
 
 impl Serialize for Failure {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(failure_name(*self))
-    }
-}
-
-pub(crate) fn failure_name(failure: Failure) -> &'static str {
-    match failure {
-        Failure::Connect => "connect",
-        Failure::Timeout => "timeout",
-        Failure::Gateway => "gateway",
-        Failure::Response => "response",
-        Failure::Body => "body",
-        Failure::Other => "other",
+        serializer.serialize_str(self.name())
     }
 }
 

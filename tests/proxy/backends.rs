@@ -109,12 +109,46 @@ async fn a_response_of_which_nothing_more_comes_is_broken_off() {
 }
 
 #[tokio::test]
+async fn of_two_lengths_the_one_that_counts_is_passed_on() {
+    for length in [0, 5, 12, 50] {
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n\
+             c\r\nhello, world\r\n0\r\n\r\n"
+        );
+        let (front, _) = front_of(answer.as_bytes()).await;
+        let got = front.get().await;
+        assert!(!got.contains("content-length"), "{length}: {got}");
+        assert!(
+            got.ends_with("\r\nhello, world\r\n0\r\n\r\n"),
+            "{length}: {got}"
+        );
+        front.is_settled().await;
+    }
+}
+
+#[tokio::test]
+async fn a_body_in_a_code_that_nobody_was_told_of_is_a_502_and_the_backends_fault() {
+    for encoding in [
+        "gzip, chunked",
+        "gzip",
+        "chunked\r\nTransfer-Encoding: chunked",
+    ] {
+        let answer = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: {encoding}\r\n\r\n0\r\n\r\n");
+        let (front, _) = front_of(answer.as_bytes()).await;
+        assert_eq!(status(&front.get().await), "502", "{encoding}");
+        front.is_settled().await;
+        assert!(front.pool.list()[0].counts().failures() > 0, "{encoding}");
+    }
+}
+
+#[tokio::test]
 async fn a_switch_of_protocols_that_nobody_asked_for_is_a_502() {
     for upgrade in ["", "Upgrade: websocket\r\nConnection: upgrade\r\n"] {
         let answer = format!("HTTP/1.1 101 Switching Protocols\r\n{upgrade}\r\n");
         let (front, _) = front_of(answer.as_bytes()).await;
         assert_eq!(status(&front.get().await), "502", "{upgrade}");
         front.is_settled().await;
+        assert!(front.pool.list()[0].counts().failures() > 0, "{upgrade}");
     }
 }
 

@@ -155,7 +155,7 @@ fn limits_that_make_no_sense_are_refused_and_named() {
     let error = Server::new().max_head_bytes(1).unwrap_err().to_string();
     assert_eq!(
         error,
-        "invalid size of a request head 1: expected 8192 to 1073741824 bytes"
+        "invalid size of a request head 1: expected 8192 to 1048576 bytes"
     );
     let error = Server::new().max_connections(0).unwrap_err().to_string();
     assert!(

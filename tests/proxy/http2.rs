@@ -2,9 +2,10 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
-use evenkeel::http::proxy::ClientBuilder;
+use evenkeel::http::proxy::{ClientBuilder, Server};
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::header::HeaderMap;
@@ -13,9 +14,10 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::AsyncWriteExt;
 use tokio_stream as stream;
 
-use super::setup::{Front, Settings, answering, backend};
+use super::setup::{Front, Settings, answering, backend, within};
 
 /// Answers in HTTP/2 with the request's headers, one a line, and trailers.
 async fn http2_backend() -> SocketAddr {
@@ -94,6 +96,43 @@ async fn http_2_becomes_http_1_for_a_backend_that_speaks_it() {
         "{seen}"
     );
     assert!(seen.contains("cookie: a=1; b=2\r\n"), "{seen}");
+    front.is_settled().await;
+}
+
+#[tokio::test]
+async fn a_client_that_keeps_its_windows_closed_is_hung_up_on_and_its_backend_free() {
+    let long = "x".repeat(1 << 20);
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{long}",
+        long.len()
+    );
+    let (address, _) = answering(answer).await;
+    let settings = Settings {
+        server: Server::new().write_timeout(Duration::from_millis(200)),
+        ..Settings::default()
+    };
+    let front = Front::start_with(&[address], settings).await;
+    let mut stream = front.connect().await;
+    // The preface, SETTINGS with INITIAL_WINDOW_SIZE 0, and a GET: :method, :scheme, :path from the
+    // static table, :authority as a literal.
+    let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    sent.extend_from_slice(&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0]);
+    let head = b"\x82\x86\x84\x01\x04shop";
+    sent.extend_from_slice(&[0, 0, head.len() as u8, 1, 5, 0, 0, 0, 1]);
+    sent.extend_from_slice(head);
+    stream.write_all(&sent).await.expect("it reads");
+    front.has_in_flight(1).await;
+    // It is alive, and answers whatever it is asked: the socket never stands still.
+    let alive = async {
+        loop {
+            let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+            if stream.write_all(&ping).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within("the end of the connection", alive).await;
     front.is_settled().await;
 }
 

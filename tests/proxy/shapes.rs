@@ -72,6 +72,9 @@ const SHAPES: &[Shape] = &[
     refused("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", "400"),
     refused("GET / HTTP/3.0\r\nHost: a\r\n\r\n", "400"),
     refused("GET /\r\n\r\n", "400"),
+    // Targets.
+    refused("GET * HTTP/1.1\r\nHost: a\r\n\r\n", "400"),
+    refused("GET shop.example:80 HTTP/1.1\r\nHost: a\r\n\r\n", "400"),
     // Methods, expectations.
     refused("CONNECT other:22 HTTP/1.1\r\nHost: other:22\r\n\r\n", "501"),
     refused("TRACE / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "501"),

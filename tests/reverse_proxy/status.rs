@@ -19,7 +19,7 @@ async fn the_status_says_what_went_through() {
     let (status, text) = get(&format!("http://{at}/metrics")).await;
     assert_eq!(status, 200);
     let line = format!(
-        "evenkeel_backend_requests_total{{pool=\"backends\",backend=\"{a}\",outcome=\"success\"}} 3"
+        "evenkeel_attempts_total{{pool=\"backends\",backend=\"{a}\",outcome=\"success\"}} 3"
     );
     assert!(text.lines().any(|found| found == line), "{line} in {text}");
     let (status, page) = get(&format!("http://{at}/")).await;

@@ -139,32 +139,17 @@ async fn what_happened_is_in_the_numbers() {
     let metrics = metrics(&status).await;
     let [a, b] = ["a", "b"].map(|id| [("pool", "shop"), ("backend", id)]);
     let with = |labels: [(&'static str, &'static str); 2], more| [labels[0], labels[1], more];
+    let failed = |kind| {
+        let labels = [a[0], a[1], ("outcome", "failure"), ("error_type", kind)];
+        metrics.value("attempts_total", &labels)
+    };
+    assert_eq!(
+        (failed("gateway"), failed("connect")),
+        (Some(2.0), Some(0.0))
+    );
     for (name, labels, expected) in [
-        (
-            "backend_requests_total",
-            with(a, ("outcome", "success")),
-            4.0,
-        ),
-        (
-            "backend_requests_total",
-            with(a, ("outcome", "failure")),
-            2.0,
-        ),
-        (
-            "backend_requests_total",
-            with(b, ("outcome", "cancelled")),
-            1.0,
-        ),
-        (
-            "backend_failures_total",
-            with(a, ("error_type", "gateway")),
-            2.0,
-        ),
-        (
-            "backend_failures_total",
-            with(a, ("error_type", "connect")),
-            0.0,
-        ),
+        ("attempts_total", with(a, ("outcome", "success")), 4.0),
+        ("attempts_total", with(b, ("outcome", "cancelled")), 1.0),
         ("backend_state", with(b, ("state", "draining")), 1.0),
     ] {
         assert_eq!(
@@ -174,7 +159,7 @@ async fn what_happened_is_in_the_numbers() {
         );
     }
     for (name, labels, expected) in [
-        ("backend_in_flight_requests", b, Some(1.0)),
+        ("attempts_in_flight", b, Some(1.0)),
         ("backend_weight", b, Some(3.0)),
         ("backend_eligible", a, Some(1.0)),
         ("backend_eligible", b, Some(0.0)),
@@ -191,7 +176,7 @@ async fn what_happened_is_in_the_numbers() {
         median.is_some_and(|median| (median - 0.25).abs() < 0.02),
         "{median:?}"
     );
-    let of_pool = metrics.value("pool_backends", &[("pool", "shop"), ("state", "draining")]);
+    let of_pool = metrics.value("backends", &[("pool", "shop"), ("state", "draining")]);
     assert_eq!(of_pool, Some(1.0));
     let tier = [("pool", "shop"), ("priority", "0")];
     assert_eq!(metrics.value("tier_share_ratio", &tier), Some(1.0));
@@ -236,7 +221,7 @@ async fn those_beyond_the_bound_are_one_series_whatever_they_are_called() {
     assert_eq!(some.value("backend_state", &state("healthy")), Some(2.0));
     assert_eq!(some.value("backend_state", &state("draining")), Some(1.0));
     let outcome = [other[0], other[1], ("outcome", "success")];
-    assert_eq!(some.value("backend_requests_total", &outcome), Some(30.0));
+    assert_eq!(some.value("attempts_total", &outcome), Some(30.0));
 
     // Where there is room, it is one like any other.
     let all = metrics(&status.max_backends(5)).await;

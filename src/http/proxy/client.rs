@@ -6,8 +6,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::uri::Authority;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
@@ -17,7 +18,7 @@ use pin_project_lite::pin_project;
 use tower::BoxError;
 use tower_service::Service;
 
-use super::IdleBody;
+use super::{IdleBody, upgrade};
 use crate::InvalidSetting;
 use crate::backend::{Failure, Outcome};
 use crate::balance::ClientError;
@@ -26,7 +27,8 @@ use crate::balance::ClientError;
 ///
 /// Connections are kept and used again. An error that came before there was a connection says so, so
 /// that the request can be sent elsewhere whatever its method is. A response that breaks off, or of
-/// which nothing more comes, is an error that names the backend's address: [`BrokeOff`].
+/// which nothing more comes, is an error that names the backend's address: [`BrokeOff`]. One that makes no
+/// sense is a [`BadResponse`].
 ///
 /// Clones share the connections. `B` is the body of requests, `C` the connector.
 ///
@@ -141,10 +143,10 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// Less than 8,192, or more than 2^31 - 1.
+    /// Less than 8,192, or more than 1 MiB.
     pub fn max_head_bytes(mut self, bytes: usize) -> Result<Self, InvalidSetting> {
-        if !(8192..=i32::MAX as usize).contains(&bytes) {
-            let expected = "8192 to 2147483647 bytes";
+        if !(8192..=1 << 20).contains(&bytes) {
+            let expected = "8192 to 1048576 bytes";
             return Err(InvalidSetting::new(
                 "size of a response head",
                 bytes,
@@ -217,6 +219,7 @@ where
     fn call(&mut self, request: Request<B>) -> ClientFuture {
         ClientFuture {
             backend: request.uri().authority().cloned(),
+            asked: request.headers().get(UPGRADE).cloned(),
             future: self.client.request(request),
             body_idle: self.body_idle,
         }
@@ -230,6 +233,8 @@ pin_project! {
         #[pin]
         future: legacy::ResponseFuture,
         backend: Option<Authority>,
+        // The protocol that is asked for.
+        asked: Option<HeaderValue>,
         body_idle: Duration,
     }
 }
@@ -240,10 +245,13 @@ impl Future for ClientFuture {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         Poll::Ready(match ready!(this.future.poll(cx)) {
-            Ok(response) => Ok(response.map(|body| ClientBody {
-                body: IdleBody::new(body, *this.body_idle),
-                backend: this.backend.take(),
-            })),
+            Ok(mut response) => {
+                sound(&mut response, this.asked.as_ref())?;
+                Ok(response.map(|body| ClientBody {
+                    body: IdleBody::new(body, *this.body_idle),
+                    backend: this.backend.take(),
+                }))
+            }
             Err(error) if error.is_connect() => {
                 let outcome = Outcome::Failure(Failure::Connect);
                 Err(ClientError::new(outcome, error).never_left().into())
@@ -251,6 +259,40 @@ impl Future for ClientFuture {
             Err(error) => Err(error.into()),
         })
     }
+}
+
+/// A response makes no sense, though it could be read. For a balance it is a failure of the backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadResponse {
+    /// Its body is encoded otherwise than as `chunked`, which nobody behind this would know.
+    #[error("the response has a Transfer-Encoding other than chunked")]
+    UnknownEncoding,
+    /// It switches to a protocol that it was not asked for.
+    #[error("the response switches to a protocol that it was not asked for")]
+    Switch,
+}
+
+/// Looks at a response, and takes the one length from it that is not to be believed.
+fn sound(
+    response: &mut Response<Incoming>,
+    asked: Option<&HeaderValue>,
+) -> Result<(), BadResponse> {
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if switches && !asked.is_some_and(|asked| upgrade::is(asked, response.headers())) {
+        return Err(BadResponse::Switch);
+    }
+    let headers = response.headers_mut();
+    if headers.contains_key(TRANSFER_ENCODING) {
+        let mut lines = headers.get_all(TRANSFER_ENCODING).into_iter();
+        let chunked = |line: &HeaderValue| line.as_bytes().eq_ignore_ascii_case(b"chunked");
+        if !lines.next().is_some_and(chunked) || lines.next().is_some() {
+            return Err(BadResponse::UnknownEncoding);
+        }
+        // It was not read by it (RFC 9112, section 6.3).
+        headers.remove(CONTENT_LENGTH);
+    }
+    Ok(())
 }
 
 pin_project! {

@@ -87,6 +87,9 @@ impl Forwarding {
         if found.has(Found::UNDERSCORE) {
             remove_lookalikes(headers);
         }
+        if found.has(Found::X_FORWARDED) && said != Said::Believed {
+            remove_invented(headers);
+        }
         if self.forwarded || found.has(Found::FORWARDED) {
             self.tell_forwarded(headers, said, peer, host);
         }
@@ -147,6 +150,11 @@ impl Forwarding {
             if !self.forwarded {
                 return;
             }
+        }
+        // An open quote would have what is added here for its text.
+        let all_closed = |line: &HeaderValue| is_closed(line.as_bytes());
+        if !headers.get_all(FORWARDED).into_iter().all(all_closed) {
+            headers.remove(FORWARDED);
         }
         let mut element = String::with_capacity(64);
         // Writing to a string cannot fail.
@@ -222,18 +230,38 @@ impl Short {
     }
 }
 
+/// Whether each quote of a line is closed in it.
+fn is_closed(line: &[u8]) -> bool {
+    let mut bytes = line.iter();
+    let mut inside = false;
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => inside = !inside,
+            b'\\' if inside => drop(bytes.next()),
+            _ => {}
+        }
+    }
+    !inside
+}
+
+/// Removes whatever else there is of `X-Forwarded-…`: port, prefix and the like, which nobody here
+/// knows of, and who makes URLs of them would believe.
+fn remove_invented(headers: &mut HeaderMap) {
+    let invented =
+        |name: &&HeaderName| name.as_str().starts_with("x-forwarded-") && **name != X_FORWARDED_FOR;
+    let found: Vec<HeaderName> = headers.keys().filter(invented).cloned().collect();
+    for name in found {
+        headers.remove(name);
+    }
+}
+
 /// Removes `X_Forwarded_For` and its like: whoever makes variables of headers, as CGI and WSGI do,
 /// cannot tell them from ours.
 fn remove_lookalikes(headers: &mut HeaderMap) {
-    let ours = [
-        X_FORWARDED_FOR,
-        X_FORWARDED_HOST,
-        X_FORWARDED_PROTO,
-        X_REAL_IP,
-    ];
     let looks_alike = |name: &&HeaderName| {
         let dashed = name.as_str().replace('_', "-");
-        name.as_str().contains('_') && ours.iter().any(|ours| ours.as_str() == dashed)
+        name.as_str().contains('_')
+            && (dashed.starts_with("x-forwarded-") || X_REAL_IP.as_str() == dashed)
     };
     let found: Vec<HeaderName> = headers.keys().filter(looks_alike).cloned().collect();
     for name in found {
@@ -275,6 +303,9 @@ mod tests {
         ("x-forwarded-for", "203.0.113.8"),
         ("x-forwarded-proto", "https"),
         ("x-forwarded-host", "other.example"),
+        ("x-forwarded-port", "1"),
+        ("x-forwarded-prefix", "/evil"),
+        ("x_forwarded_ssl", "on"),
         ("x-real-ip", "203.0.113.9"),
         ("x_real_ip", "203.0.113.9"),
         ("x-forwarded_for", "203.0.113.9"),
@@ -292,7 +323,14 @@ mod tests {
         assert_eq!(headers[X_FORWARDED_HOST], "shop.example:81");
         assert_eq!(headers[X_REAL_IP], "10.0.0.1");
         assert!(!headers.contains_key("x_real_ip"));
-        assert!(!headers.contains_key("x-forwarded_for"));
+        for invented in [
+            "x-forwarded_for",
+            "x-forwarded-port",
+            "x-forwarded-prefix",
+            "x_forwarded_ssl",
+        ] {
+            assert!(!headers.contains_key(invented), "{invented}");
+        }
         assert_eq!(headers["x_kept"], "yes");
         assert!(!headers.contains_key(FORWARDED));
     }
@@ -321,6 +359,20 @@ mod tests {
         assert_eq!(headers[X_FORWARDED_PROTO], "https");
         assert_eq!(headers[X_FORWARDED_HOST], "other.example");
         assert_eq!(headers[X_REAL_IP], "203.0.113.8");
+        assert_eq!(headers["x-forwarded-port"], "1");
+        assert!(!headers.contains_key("x_forwarded_ssl"));
+    }
+
+    #[test]
+    fn a_quote_that_is_open_has_nothing_of_ours_for_its_text() {
+        let ours = "for=10.0.0.1;host=\"shop.example:81\";proto=http";
+        for open in ["\"", "for=\"a\\\"", "for=\"a\"\", x"] {
+            let headers = told(&Forwarding::new(), Some(PEER), &[("forwarded", open)]);
+            assert_eq!(headers[FORWARDED], ours, "{open}");
+        }
+        let closed = "for=\"a\\\"b\"";
+        let headers = told(&Forwarding::new(), Some(PEER), &[("forwarded", closed)]);
+        assert_eq!(headers[FORWARDED], format!("{closed}, {ours}"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
 use http::{HeaderValue, Response, StatusCode, Version};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -88,6 +88,10 @@ where
                 }
                 Ok(mut response) => {
                     let found = Found::of(response.headers());
+                    if found.has(Found::TRANSFER_ENCODING) {
+                        // The body was not read by it (RFC 9112, section 6.3).
+                        response.headers_mut().remove(CONTENT_LENGTH);
+                    }
                     hop_by_hop::remove(response.headers_mut(), found);
                     response
                 }

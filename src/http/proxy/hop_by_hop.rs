@@ -48,24 +48,25 @@ pub(super) fn remove_of_request(headers: &mut HeaderMap, found: Found) {
 
 /// Whether a list that a header has, on one line or several, has this word.
 pub(super) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    tokens(headers, name).any(|found| found.eq_ignore_ascii_case(token))
+    tokens(headers, name).any(|found| found.eq_ignore_ascii_case(token.as_bytes()))
 }
 
-fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
     let lines = headers.get_all(name).into_iter();
-    let lines = lines.filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(str::trim)
+    let tokens = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+    tokens.map(<[u8]>::trim_ascii)
 }
 
 fn remove_named(headers: &mut HeaderMap) {
     // These need no look: they are no headers, or removed anyway.
-    let usual = |token: &&str| {
+    let usual = |token: &&[u8]| {
         !["", "keep-alive", "close", "upgrade", "te"]
             .iter()
-            .any(|usual| token.eq_ignore_ascii_case(usual))
+            .any(|usual| token.eq_ignore_ascii_case(usual.as_bytes()))
     };
     let named = tokens(headers, &CONNECTION).filter(usual);
-    let named: Vec<HeaderName> = named.filter_map(|name| name.parse().ok()).collect();
+    let named = named.filter_map(|name| HeaderName::from_bytes(name).ok());
+    let named: Vec<HeaderName> = named.collect();
     for name in named.iter().filter(|name| !NEVER_NAMED.contains(name)) {
         headers.remove(name);
     }
@@ -126,6 +127,16 @@ mod tests {
         let found = Found::of(&headers);
         remove(&mut headers, found);
         assert_eq!(names(&headers), ["content-length", "host"]);
+    }
+
+    #[test]
+    fn a_byte_that_is_no_text_hides_nothing() {
+        let mut headers = headers(&[("x-secret", "1")]);
+        let line = HeaderValue::from_bytes(b"x-secret, \xff").expect("it is a header value");
+        headers.append(CONNECTION, line);
+        let found = Found::of(&headers);
+        remove(&mut headers, found);
+        assert!(headers.is_empty(), "{headers:?}");
     }
 
     #[test]

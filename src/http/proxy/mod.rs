@@ -22,6 +22,7 @@
 //! | `X-Forwarded-For` | continued with the client's address |
 //! | `X-Forwarded-Proto`, `X-Forwarded-Host`, `X-Real-IP` | set |
 //! | `Forwarded` | continued where it has begun, or [written](Proxy::forwarded) |
+//! | other `X-Forwarded-…`, such as `-Port` and `-Prefix` | removed, unless a trusted proxy says it |
 //! | `X_Forwarded_For` and its like | removed |
 //! | `Via` | continued |
 //! | `Expect: 100-continue` | met here, when a backend begins to read the body |
@@ -33,7 +34,10 @@
 //! Behind other proxies, say [which](Proxy::trusted_proxies).
 //!
 //! A request counts as in flight until its response's body, or the connection that it was upgraded to,
-//! has ended.
+//! has ended. So does it in the limit of [`recommended`](crate::http::recommended), which is 1,024: who
+//! has many WebSockets needs a higher one.
+//!
+//! There is no limit on a body's size: tower-http's `RequestBodyLimit` around the proxy is one.
 //!
 //! # What is refused
 //!
@@ -64,7 +68,7 @@ mod settings;
 mod upgrade;
 
 pub use self::body::ProxyBody;
-pub use self::client::{BrokeOff, Client, ClientBody, ClientBuilder, ClientFuture};
+pub use self::client::{BadResponse, BrokeOff, Client, ClientBody, ClientBuilder, ClientFuture};
 pub use self::future::ProxyFuture;
 pub use self::idle::IdleBody;
 pub use self::problem::Problem;

@@ -30,6 +30,10 @@ pub enum Refused {
     /// It expects something else than `100-continue`.
     #[error("the request expects something else than 100-continue")]
     UnknownExpectation,
+    /// Its target is neither a path nor a URL: a bare host, which is for `CONNECT`, a `*`, which is
+    /// for `OPTIONS`, or a URL of something else than the web.
+    #[error("the request's target is neither a path nor a URL of http or https")]
+    Target,
     /// `CONNECT` and `TRACE` are not for a reverse proxy.
     #[error("the request has a method that is not passed on")]
     Method,
@@ -39,7 +43,9 @@ impl Refused {
     /// Returns the status of the response.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::TwoLengths | Self::BadLength | Self::BadHost => StatusCode::BAD_REQUEST,
+            Self::TwoLengths | Self::BadLength | Self::BadHost | Self::Target => {
+                StatusCode::BAD_REQUEST
+            }
             Self::UnknownEncoding | Self::Method => StatusCode::NOT_IMPLEMENTED,
             Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
         }
@@ -52,6 +58,7 @@ pub(super) fn check<B>(request: &Request<B>, found: Found) -> Result<(), Refused
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Refused::Method);
     }
+    check_target(request)?;
     if found.has(Found::CONTENT_LENGTH) || found.has(Found::TRANSFER_ENCODING) {
         check_length(headers)?;
     }
@@ -62,13 +69,24 @@ pub(super) fn check<B>(request: &Request<B>, found: Found) -> Result<(), Refused
     Ok(())
 }
 
-fn check_expectation(headers: &HeaderMap) -> Result<(), Refused> {
-    match headers.get(EXPECT) {
-        Some(expected) if !expected.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
-            Err(Refused::UnknownExpectation)
-        }
-        _ => Ok(()),
+fn check_target<B>(request: &Request<B>) -> Result<(), Refused> {
+    let target = request.uri();
+    let bare_host = target.authority().is_some() && target.scheme().is_none();
+    let star = target.path() == "*" && request.method() != Method::OPTIONS;
+    let web = target.scheme().is_none_or(|scheme| {
+        let scheme = scheme.as_str();
+        scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
+    });
+    if bare_host || star || !web {
+        return Err(Refused::Target);
     }
+    Ok(())
+}
+
+fn check_expectation(headers: &HeaderMap) -> Result<(), Refused> {
+    let is_known = |line: &HeaderValue| line.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    let known = headers.get_all(EXPECT).into_iter().all(is_known);
+    known.then_some(()).ok_or(Refused::UnknownExpectation)
 }
 
 fn check_length(headers: &HeaderMap) -> Result<(), Refused> {
@@ -89,19 +107,23 @@ fn check_length(headers: &HeaderMap) -> Result<(), Refused> {
 }
 
 fn check_host<B>(request: &Request<B>) -> Result<(), Refused> {
-    let authority = request.uri().authority();
+    let authority = request.uri().authority().map(Authority::as_str);
+    // It becomes the host, and has no user.
+    if authority.is_some_and(|authority| !is_host(authority.as_bytes())) {
+        return Err(Refused::BadHost);
+    }
     let host = one(request.headers(), &HOST).map_err(|()| Refused::BadHost)?;
     match (host, authority) {
         // What is in the request line is to be believed over the header (RFC 9112, section 3.2.2),
         // but HTTP/2 has no request line (RFC 9113, section 8.3.1).
         (Some(host), Some(authority)) if request.version() >= Version::HTTP_2 => {
-            let same = host
-                .as_bytes()
-                .eq_ignore_ascii_case(authority.as_str().as_bytes());
+            let same = host.as_bytes().eq_ignore_ascii_case(authority.as_bytes());
             same.then_some(()).ok_or(Refused::BadHost)
         }
         (_, Some(_)) => Ok(()),
-        (Some(host), None) => is_host(host).then_some(()).ok_or(Refused::BadHost),
+        (Some(host), None) => is_host(host.as_bytes())
+            .then_some(())
+            .ok_or(Refused::BadHost),
         (None, None) if request.version() < Version::HTTP_11 => Ok(()),
         (None, None) => Err(Refused::BadHost),
     }
@@ -109,15 +131,22 @@ fn check_host<B>(request: &Request<B>) -> Result<(), Refused> {
 
 /// A host, perhaps with a port. Of what a URI allows, only what names and addresses consist of: a
 /// comma, say, could be where two of them were put together.
-fn is_host(value: &HeaderValue) -> bool {
-    let value = value.as_bytes();
+fn is_host(value: &[u8]) -> bool {
     let of_names = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_".contains(byte);
     // Empty where the request's target has no authority (RFC 9112, section 3.2).
     if value.iter().all(of_names) {
         return true;
     }
     let allowed = |byte: &u8| of_names(byte) || b":[]%~".contains(byte);
-    value.iter().all(allowed) && Authority::try_from(value).is_ok()
+    let Some(authority) = Authority::try_from(value)
+        .ok()
+        .filter(|_| value.iter().all(allowed))
+    else {
+        return false;
+    };
+    // What follows the host is a colon, and a port if there is one.
+    let port = &authority.as_str()[authority.host().len()..];
+    matches!(port, "" | ":") || authority.port_u16().is_some()
 }
 
 /// The one value of a header, if it has any; an error if it has more.
@@ -203,10 +232,16 @@ mod tests {
             (&[("host", "a/b")], Err(Refused::BadHost)),
             (&[("host", "a,b")], Err(Refused::BadHost)),
             (&[("host", "a:b:c")], Err(Refused::BadHost)),
+            (&[("host", "a:99999")], Err(Refused::BadHost)),
+            (&[("host", "a:")], Ok(())),
             (&[("host", "a_b.example:80")], Ok(())),
             (&[("host", "[::1]:80")], Ok(())),
             (&[("host", "")], Ok(())),
             (&[HOST, ("expect", "100-Continue")], Ok(())),
+            (
+                &[HOST, ("expect", "100-continue"), ("expect", "a-miracle")],
+                Err(Refused::UnknownExpectation),
+            ),
             (
                 &[HOST, ("expect", "a-miracle")],
                 Err(Refused::UnknownExpectation),
@@ -230,6 +265,36 @@ mod tests {
         assert_eq!(checked(Version::HTTP_2, target, &[HOST]), Ok(()));
         assert_eq!(checked(Version::HTTP_2, target, &[]), Ok(()));
         assert_eq!(checked(Version::HTTP_11, target, &[other]), Ok(()));
+    }
+
+    #[test]
+    fn a_host_in_the_target_is_held_to_the_same() {
+        for target in [
+            "http://a,b;c/x",
+            "http://u:p@a/",
+            "http://u@a/",
+            "http://a:b/",
+        ] {
+            let Ok(request) = Request::get(target).version(Version::HTTP_11).body(()) else {
+                continue;
+            };
+            assert_eq!(checked_request(&request), Err(Refused::BadHost), "{target}");
+        }
+    }
+
+    #[test]
+    fn targets_for_other_methods_are_refused() {
+        for target in [
+            "*",
+            "shop.example:80",
+            "shop.example",
+            "ftp://shop.example/",
+        ] {
+            let checked = checked(Version::HTTP_11, target, &[HOST]);
+            assert_eq!(checked, Err(Refused::Target), "{target}");
+        }
+        let request = Request::options("*").header("host", "a").body(());
+        assert_eq!(checked_request(&request.expect("a request")), Ok(()));
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl<S> Proxy<S> {
     /// What they say in `X-Forwarded-For` and `Forwarded` is continued, in `X-Forwarded-Proto` and
     /// `X-Forwarded-Host` kept, and `X-Real-IP` is the last address that is none of theirs. What
     /// others say is dropped. Default: nobody is believed or disbelieved. Lists of addresses are
-    /// continued, whoever has begun them; the rest is said anew.
+    /// continued, whoever has begun them; the rest is said anew, or removed.
     ///
     /// # Errors
     ///

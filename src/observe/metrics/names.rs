@@ -2,7 +2,7 @@
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
-use crate::backend::{Failure, Outcome, State};
+use crate::backend::{Failure, Outcome};
 
 pub(super) const PICKS: &str = "evenkeel_picks_total";
 pub(super) const ATTEMPTS: &str = "evenkeel_attempts_total";
@@ -20,20 +20,6 @@ pub(super) const BUDGET: &str = "evenkeel_retry_budget_tokens";
 
 /// The value of the label `backend` for all who have none of their own.
 pub(super) const OTHER: &str = "other";
-
-/// All states, and their label values.
-pub(super) const STATES: [(State, &str); 10] = [
-    (State::Healthy, "healthy"),
-    (State::Degraded, "degraded"),
-    (State::ForcedUp, "forced_up"),
-    (State::Trial, "trial"),
-    (State::Unchecked, "unchecked"),
-    (State::Unhealthy, "unhealthy"),
-    (State::Ejected, "ejected"),
-    (State::Draining, "draining"),
-    (State::ForcedDown, "forced_down"),
-    (State::ZeroWeight, "zero_weight"),
-];
 
 /// All outcomes.
 pub(super) const OUTCOMES: [Outcome; 9] = [

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
 
-use super::names::{self, OUTCOMES, STATES};
-use crate::backend::{Event, Failure, Outcome};
+use super::names::{self, OUTCOMES};
+use crate::backend::{Event, Failure, Outcome, State};
 
 /// The metrics that have the label `backend`, for one of its values: handles, so that to count is
 /// an atomic addition.
@@ -30,7 +30,7 @@ pub(super) struct OfPool {
 
 /// What a pool is like at one moment.
 pub(super) struct Reading {
-    pub(super) counts: [usize; STATES.len()],
+    pub(super) counts: [usize; State::ALL.len()],
     pub(super) healthy: f64,
     pub(super) queued: usize,
     pub(super) budget: Option<f64>,
@@ -86,8 +86,8 @@ impl OfPool {
         };
         let mut nobody = with("outcome", "failure");
         nobody.push(Label::from_static_parts("error_type", "no_backend"));
-        let states = STATES.iter();
-        let states = states.map(|(_, state)| gauge!(names::BACKENDS, with("state", state)));
+        let states = State::ALL.into_iter();
+        let states = states.map(|state| gauge!(names::BACKENDS, with("state", state.name())));
         Self {
             requests: by_outcome(names::REQUESTS, common),
             without_backend: counter!(names::REQUESTS, nobody),

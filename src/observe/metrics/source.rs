@@ -1,6 +1,5 @@
-use super::names::STATES;
 use super::series::Reading;
-use crate::backend::{BackendInfo, Value};
+use crate::backend::{BackendInfo, State, Value};
 use crate::set::WeakPool;
 
 /// A pool, whatever its backends are, that is not kept alive.
@@ -19,7 +18,7 @@ impl<T: Value> Source for WeakPool<T> {
             _ => status.healthy() as f64 / members as f64,
         };
         let reading = Reading {
-            counts: STATES.map(|(state, _)| status.count_of(state)),
+            counts: State::ALL.map(|state| status.count_of(state)),
             healthy,
             queued: pool.queued(),
             budget: None,

@@ -20,24 +20,24 @@
 //!
 //! # Metrics
 //!
-//! Each has the label `pool`; those of `evenkeel_backend_` have `backend`, the id.
+//! Each has the label `pool`; those of `evenkeel_backend_` and `evenkeel_attempts_` have `backend`, the
+//! id. What the feature `metrics` counts, too, has the same name there.
 //!
 //! | name | type | unit | more labels | what |
 //! | --- | --- | --- | --- | --- |
-//! | `evenkeel_pool_backends` | gauge | | `state` | members in each state |
+//! | `evenkeel_backends` | gauge | | `state` | members in each state |
 //! | `evenkeel_pool_panic` | gauge | 0, 1 | | whether any tier ignores health |
 //! | `evenkeel_pool_watched` | gauge | 0, 1 | | whether health is watched |
-//! | `evenkeel_pool_queued_requests` | gauge | | | requests that wait for room |
+//! | `evenkeel_queued_requests` | gauge | | | requests that wait for room |
 //! | `evenkeel_tier_share_ratio` | gauge | 0 to 1 | `priority` | part of the requests that a tier gets |
 //! | `evenkeel_backend_eligible` | gauge | 0, 1 | | whether it can be picked |
 //! | `evenkeel_backend_state` | gauge | 1 | `state` | the state it is in |
 //! | `evenkeel_backend_share_ratio` | gauge | 0 to 1 | | part of a full share that it gets |
 //! | `evenkeel_backend_weight` | gauge | | | its weight |
-//! | `evenkeel_backend_in_flight_requests` | gauge | | | requests in flight |
+//! | `evenkeel_attempts_in_flight` | gauge | | | requests in flight |
 //! | `evenkeel_backend_max_in_flight_requests` | gauge | | | its limit, if it has one |
 //! | `evenkeel_backend_ejection_remaining_seconds` | gauge | s | | how long it is still out, if it is |
-//! | `evenkeel_backend_requests_total` | counter | | `outcome` | requests that have ended |
-//! | `evenkeel_backend_failures_total` | counter | | `error_type` | those that failed |
+//! | `evenkeel_attempts_total` | counter | | `outcome`, `error_type` | requests that have ended at a backend |
 //! | `evenkeel_backend_expected_latency_seconds` | gauge | s | | what pickers go by |
 //! | `evenkeel_backend_latency_seconds` | summary | s | `quantile` | measured latencies; quantiles are of the last 30 to 60 s |
 //!

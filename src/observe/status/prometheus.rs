@@ -3,8 +3,8 @@
 use std::fmt::{self, Display, Formatter, Write};
 
 use super::series::Series;
-use crate::backend::State;
-use crate::set::{PoolStatus, failure_name};
+use crate::backend::{Outcome, State};
+use crate::set::PoolStatus;
 
 /// How pools are, with no more than so many backends of each one by one.
 pub(super) fn text(pools: &[(&str, PoolStatus)], most: usize) -> String {
@@ -23,11 +23,11 @@ type OfPool = fn(&PoolStatus) -> usize;
 type OfBackend = fn(&Series<'_>) -> Option<f64>;
 
 fn of_pools(text: &mut Text, pools: &[(&str, PoolStatus)]) {
-    text.family("pool_backends", "gauge", "Members in each state.");
+    text.family("backends", "gauge", "Members in each state.");
     for (pool, status) in pools {
         for state in State::ALL {
             let labels = [("pool", *pool), ("state", state.name())];
-            text.sample("pool_backends", &labels, status.count_of(state));
+            text.sample("backends", &labels, status.count_of(state));
         }
     }
     for (name, help, value) in [
@@ -42,7 +42,7 @@ fn of_pools(text: &mut Text, pools: &[(&str, PoolStatus)]) {
             |status| usize::from(status.is_watched()),
         ),
         (
-            "pool_queued_requests",
+            "queued_requests",
             "Requests that wait for room at a backend.",
             PoolStatus::queued,
         ),
@@ -97,7 +97,7 @@ fn of_backends(text: &mut Text, all: &[Series<'_>]) {
             Some(series.weight as f64)
         }),
         (
-            "backend_in_flight_requests",
+            "attempts_in_flight",
             "Requests in flight at a backend.",
             |series| Some(series.in_flight as f64),
         ),
@@ -127,30 +127,21 @@ fn of_backends(text: &mut Text, all: &[Series<'_>]) {
 }
 
 fn of_requests(text: &mut Text, all: &[Series<'_>]) {
-    let name = "backend_requests_total";
-    text.family(name, "counter", "Requests that have ended, by outcome.");
+    let name = "attempts_total";
+    text.family(name, "counter", "Attempts that have ended.");
     for series in all {
         let [pool, backend] = labels(series);
         for (outcome, count) in [
-            ("success", series.counts.successes()),
-            ("failure", series.counts.failures()),
-            ("rejected", series.counts.rejected()),
-            ("cancelled", series.counts.cancelled()),
+            (Outcome::Success, series.counts.successes()),
+            (Outcome::Rejected, series.counts.rejected()),
+            (Outcome::Cancelled, series.counts.cancelled()),
         ] {
-            text.sample(name, &[pool, backend, ("outcome", outcome)], count);
+            text.sample(name, &[pool, backend, ("outcome", outcome.name())], count);
         }
-    }
-    let name = "backend_failures_total";
-    text.family(
-        name,
-        "counter",
-        "Requests that have failed, by kind of failure.",
-    );
-    for series in all {
-        let [pool, backend] = labels(series);
         for (failure, count) in series.counts.failures_by_kind() {
-            let kind = ("error_type", failure_name(failure));
-            text.sample(name, &[pool, backend, kind], count);
+            let outcome = ("outcome", Outcome::Failure(failure).name());
+            let kind = ("error_type", failure.name());
+            text.sample(name, &[pool, backend, outcome, kind], count);
         }
     }
     let name = "backend_latency_seconds";

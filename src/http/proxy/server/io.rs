@@ -9,10 +9,14 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::preface::First;
+
 /// A connection that fails when its other end takes nothing for some time, and that holds on to
 /// whatever has to know of it for as long as it lives, upgraded or not.
 pub(super) struct Bounded {
     stream: TcpStream,
+    /// What was read of it before.
+    first: First,
     write_timeout: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     /// Whether the timer runs since something was written last.
@@ -23,11 +27,13 @@ pub(super) struct Bounded {
 impl Bounded {
     pub(super) fn new(
         stream: TcpStream,
+        first: First,
         write_timeout: Duration,
         alive: watch::Receiver<()>,
     ) -> Self {
         Self {
             stream,
+            first,
             write_timeout,
             timer: None,
             waiting: false,
@@ -62,6 +68,11 @@ impl AsyncRead for Bounded {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let first = self.first.take(buf.remaining());
+        if !first.is_empty() {
+            buf.put_slice(first);
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

@@ -3,6 +3,7 @@
 mod from_peer;
 mod io;
 mod preface;
+mod taken;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -25,6 +26,7 @@ use tower_service::Service;
 use self::from_peer::FromPeer;
 use self::io::Bounded;
 use self::preface::{Spoken, spoken};
+use self::taken::Untaken;
 use crate::InvalidSetting;
 use crate::http::key::PeerAddress;
 
@@ -44,6 +46,9 @@ use crate::http::key::PeerAddress;
 /// * What is sent to it has to be [taken in time](Self::write_timeout).
 /// * Its request's body: see [`Proxy::body_idle_timeout`](super::Proxy::body_idle_timeout).
 /// * How many connections there are: [`max_connections`](Self::max_connections).
+///
+/// A client that closes its sending half after a request, as some scripts do, has gone away as far as
+/// this is concerned, and gets no answer: otherwise nobody would notice those who have.
 ///
 /// # Examples
 ///
@@ -81,7 +86,9 @@ impl Server {
         self
     }
 
-    /// Sets how long a client may take nothing of what is sent to it. Default 60 s.
+    /// Sets how long a client may take nothing of what is sent to it. Default 60 s. Over HTTP/2 that
+    /// goes for each response, by pieces as they come from the backend, and then the connection is
+    /// closed.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = timeout;
         self
@@ -92,10 +99,10 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Less than 8,192, or more than 1 GiB.
+    /// Less than 8,192, or more than 1 MiB: no map holds as many headers as fit into more.
     pub fn max_head_bytes(mut self, bytes: usize) -> Result<Self, InvalidSetting> {
-        if !(8192..=1 << 30).contains(&bytes) {
-            let expected = "8192 to 1073741824 bytes";
+        if !(8192..=1 << 20).contains(&bytes) {
+            let expected = "8192 to 1048576 bytes";
             return Err(InvalidSetting::new(
                 "size of a request head",
                 bytes,
@@ -177,7 +184,7 @@ impl Server {
 
     async fn connection<S, RB>(
         self,
-        stream: TcpStream,
+        mut stream: TcpStream,
         service: S,
         mut watching: watch::Receiver<()>,
     ) where
@@ -192,13 +199,18 @@ impl Server {
         // The pieces of a streamed body should leave as they come. If this fails, so will the
         // connection.
         let _ = stream.set_nodelay(true);
-        let first = tokio::time::timeout(self.head_timeout, spoken(&stream));
+        let first = tokio::time::timeout(self.head_timeout, spoken(&mut stream));
         let first = unless_stopped(first, &mut watching).await;
-        let Some(Ok(Ok(spoken))) = first else {
+        let Some(Ok(Ok((spoken, first)))) = first else {
             return;
         };
-        let service = FromPeer::new(service, PeerAddress(peer.ip()));
-        let io = TokioIo::new(Bounded::new(stream, self.write_timeout, watching.clone()));
+        let mut service = FromPeer::new(service, PeerAddress(peer.ip()));
+        let io = TokioIo::new(Bounded::new(
+            stream,
+            first,
+            self.write_timeout,
+            watching.clone(),
+        ));
         // Errors are the client's, who went away or made no sense and was told so.
         match spoken {
             Spoken::Http1 => {
@@ -212,13 +224,21 @@ impl Server {
                 let _ = until_stopped(connection, stop, watching).await;
             }
             Spoken::Http2 => {
+                let untaken = Arc::new(Untaken::new());
+                service.watch(&untaken);
                 let connection = http2::Builder::new(TokioExecutor::new())
                     .timer(TokioTimer::new())
                     .keep_alive_interval(self.head_timeout)
                     .max_header_list_size(u32::try_from(self.max_head).unwrap_or(u32::MAX))
                     .serve_connection(io, service);
                 let stop = http2::Connection::graceful_shutdown;
-                let _ = until_stopped(connection, stop, watching).await;
+                let connection = until_stopped(connection, stop, watching);
+                // Whichever is first: the other is dropped, and with it the connection.
+                select(
+                    pin!(connection),
+                    pin!(untaken.for_too_long(self.write_timeout)),
+                )
+                .await;
             }
         }
     }

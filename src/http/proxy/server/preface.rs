@@ -1,8 +1,7 @@
 use std::io;
-use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::sleep;
 
 /// What a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,23 +13,39 @@ pub(super) enum Spoken {
 /// The first bytes of an HTTP/2 connection (RFC 9113, section 3.4). No request of HTTP/1.1 begins so.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// How long to wait when what has come could be either: a peek does not wait for more.
-const AGAIN: Duration = Duration::from_millis(5);
+/// What was read to find out, for whoever reads on.
+#[derive(Debug, Default)]
+pub(super) struct First {
+    bytes: [u8; PREFACE.len()],
+    /// Those from here on, up to there, are still to be read.
+    begin: usize,
+    end: usize,
+}
 
-/// Waits for the first bytes, and leaves them where they are.
-pub(super) async fn spoken(stream: &TcpStream) -> io::Result<Spoken> {
-    let mut first = [0; PREFACE.len()];
+impl First {
+    /// Takes as many as there is room for.
+    pub(super) fn take(&mut self, most: usize) -> &[u8] {
+        let begin = self.begin;
+        self.begin = self.end.min(begin.saturating_add(most));
+        &self.bytes[begin..self.begin]
+    }
+}
+
+/// Reads the first bytes.
+pub(super) async fn spoken(stream: &mut TcpStream) -> io::Result<(Spoken, First)> {
+    let mut first = First::default();
     loop {
-        let length = stream.peek(&mut first).await?;
-        if length == 0 {
+        let read = stream.read(&mut first.bytes[first.end..]).await?;
+        if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        if first[..length] != PREFACE[..length] {
-            return Ok(Spoken::Http1);
+        first.end += read;
+        let bytes = &first.bytes[..first.end];
+        if *bytes != PREFACE[..first.end] {
+            return Ok((Spoken::Http1, first));
         }
-        if length == PREFACE.len() {
-            return Ok(Spoken::Http2);
+        if first.end == PREFACE.len() {
+            return Ok((Spoken::Http2, first));
         }
-        sleep(AGAIN).await;
     }
 }
