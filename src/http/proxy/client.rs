@@ -49,7 +49,7 @@ use crate::balance::ClientError;
 ///     .body_idle_timeout(Duration::from_secs(300))
 ///     .build();
 /// let pool = Pool::of_addresses(["10.0.0.1:80", "10.0.0.2:80"])?;
-/// let balance = BalanceLayer::least_requests(pool).layer(client);
+/// let balance = BalanceLayer::<Full<Bytes>>::least_requests(pool).layer(client);
 /// # let _ = balance;
 /// # Ok::<(), evenkeel::http::InvalidAddress>(())
 /// ```
