@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use evenkeel::http::proxy::Server;
+use evenkeel::http::proxy::{ClientBuilder, Server};
 use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;
 
@@ -148,6 +148,30 @@ async fn no_more_connections_are_served_than_may_be() {
         drop(first);
     });
     assert_eq!(status(&second), "200");
+}
+
+#[tokio::test]
+async fn times_without_end_are_times_like_others() {
+    let (address, _) = answering(OK).await;
+    let endless = Server::new()
+        .head_timeout(Duration::MAX)
+        .write_timeout(Duration::MAX)
+        .grace(Duration::MAX);
+    let settings = Settings {
+        proxy: |proxy| {
+            proxy
+                .body_idle_timeout(Duration::MAX)
+                .tunnel_idle_timeout(Duration::MAX)
+        },
+        client: ClientBuilder::new()
+            .connect_timeout(Duration::MAX)
+            .body_idle_timeout(Duration::MAX - Duration::from_secs(1))
+            .pool_idle_timeout(Duration::MAX),
+        server: endless,
+    };
+    let front = Front::start_with(&[address], settings).await;
+    assert_eq!(status(&front.get().await), "200");
+    front.is_settled().await;
 }
 
 #[test]

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 use tower::BoxError;
+
+use crate::time::{later, now};
 
 pin_project! {
     /// A body that breaks off when nothing of it comes for some time.
@@ -89,7 +91,7 @@ where
             .get_or_insert_with(|| Box::pin(sleep(*this.timeout)));
         if !*this.waiting {
             *this.waiting = true;
-            timer.as_mut().reset(Instant::now() + *this.timeout);
+            timer.as_mut().reset(later(now(), *this.timeout).into());
         }
         timer.as_mut().poll(cx).map(|()| {
             *this.waiting = false;
@@ -115,6 +117,7 @@ mod tests {
     use bytes::Bytes;
     use http_body_util::{BodyExt, StreamBody};
     use tokio::sync::mpsc;
+    use tokio::time::Instant;
     use tokio_stream::wrappers::ReceiverStream;
 
     use super::*;

@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 
 use super::preface::First;
+use crate::time::{later, now};
 
 /// A connection that fails when its other end takes nothing for some time, and that holds on to
 /// whatever has to know of it for as long as it lives, upgraded or not.
@@ -55,7 +56,7 @@ impl Bounded {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
         if !self.waiting {
             self.waiting = true;
-            timer.as_mut().reset(Instant::now() + timeout);
+            timer.as_mut().reset(later(now(), timeout).into());
         }
         let over = timer.as_mut().poll(cx);
         over.map(|()| Err(io::ErrorKind::TimedOut.into()))
@@ -69,11 +70,15 @@ impl AsyncRead for Bounded {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let first = self.first.take(buf.remaining());
-        if !first.is_empty() {
-            buf.put_slice(first);
-            return Poll::Ready(Ok(()));
+        if first.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        buf.put_slice(first);
+        // Together with the rest: a reader whose buffer has something in it makes it larger.
+        match Pin::new(&mut self.stream).poll_read(cx, buf) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
+        }
     }
 }
 

@@ -29,6 +29,7 @@ use self::preface::{Spoken, spoken};
 use self::taken::Untaken;
 use crate::InvalidSetting;
 use crate::http::key::PeerAddress;
+use crate::time::CENTURY;
 
 /// Serves HTTP/1.1 and HTTP/2 on a TCP socket: hyper's server, with limits.
 ///
@@ -82,7 +83,7 @@ impl Server {
     /// between two requests. Default 30 s. Over HTTP/2, a connection whose client does not answer a
     /// ping, sent after as long a silence, is closed.
     pub fn head_timeout(mut self, timeout: Duration) -> Self {
-        self.head_timeout = timeout;
+        self.head_timeout = timeout.min(CENTURY);
         self
     }
 
@@ -90,7 +91,7 @@ impl Server {
     /// goes for each response, by pieces as they come from the backend, and then the connection is
     /// closed.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
-        self.write_timeout = timeout;
+        self.write_timeout = timeout.min(CENTURY);
         self
     }
 
@@ -221,7 +222,7 @@ impl Server {
                     .serve_connection(io, service)
                     .with_upgrades();
                 let stop = http1::UpgradeableConnection::graceful_shutdown;
-                let _ = until_stopped(connection, stop, watching).await;
+                let _ = until_stopped(Box::pin(connection), stop, watching).await;
             }
             Spoken::Http2 => {
                 let untaken = Arc::new(Untaken::new());
@@ -232,7 +233,7 @@ impl Server {
                     .max_header_list_size(u32::try_from(self.max_head).unwrap_or(u32::MAX))
                     .serve_connection(io, service);
                 let stop = http2::Connection::graceful_shutdown;
-                let connection = until_stopped(connection, stop, watching);
+                let connection = until_stopped(Box::pin(connection), stop, watching);
                 // Whichever is first: the other is dropped, and with it the connection.
                 select(
                     pin!(connection),
@@ -256,12 +257,13 @@ async fn unless_stopped<F: Future>(
 }
 
 /// Drives a connection, and tells it when the server stops.
+///
+/// It is boxed: those of both versions are large, and a task would have room for the larger.
 async fn until_stopped<C: Future>(
-    connection: C,
+    mut connection: Pin<Box<C>>,
     stop: fn(Pin<&mut C>),
     mut watching: watch::Receiver<()>,
 ) -> C::Output {
-    let mut connection = pin!(connection);
     let stopped = pin!(watching.changed());
     if let Either::Left((ended, _)) = select(connection.as_mut(), stopped).await {
         return ended;
