@@ -61,17 +61,18 @@ where
     let mut signals = Signals::new()?;
 
     let listener = listen(options.listen).await?;
-    let mut told = format!("listening on http://{}\n", listener.local_addr()?);
+    let mut told = Vec::new();
+    writeln!(told, "listening on http://{}", listener.local_addr()?)?;
     if let Some(at) = options.status {
         let listener = listen(at).await?;
-        told += &format!("status on http://{}\n", listener.local_addr()?);
+        writeln!(told, "status on http://{}", listener.local_addr()?)?;
         let status = Status::new().pool("backends", &pool);
         let forever = std::future::pending();
         tokio::spawn(async { Server::new().serve(listener, status, forever).await });
     }
     // At once: who reads only the first line may close the pipe.
     let mut stdout = io::stdout().lock();
-    stdout.write_all(told.as_bytes())?;
+    stdout.write_all(&told)?;
     stdout.flush()?;
     drop(stdout);
 

@@ -35,7 +35,7 @@
 //!
 //! A request counts as in flight until its response's body, or the connection that it was upgraded to,
 //! has ended. So does it in the limit of [`recommended`](crate::http::recommended), which is 1,024: who
-//! has many WebSockets needs a higher one.
+//! has many such connections needs a higher one.
 //!
 //! There is no limit on a body's size: tower-http's `RequestBodyLimit` around the proxy is one.
 //!
