@@ -121,7 +121,6 @@ async fn a_client_that_keeps_its_windows_closed_is_hung_up_on_and_its_backend_fr
     sent.extend_from_slice(&[0, 0, head.len() as u8, 1, 5, 0, 0, 0, 1]);
     sent.extend_from_slice(head);
     stream.write_all(&sent).await.expect("it reads");
-    front.has_in_flight(1).await;
     // It is alive, and answers whatever it is asked: the socket never stands still.
     let alive = async {
         loop {
@@ -133,7 +132,7 @@ async fn a_client_that_keeps_its_windows_closed_is_hung_up_on_and_its_backend_fr
         }
     };
     within("the end of the connection", alive).await;
-    front.is_settled().await;
+    front.has_ended(1).await;
 }
 
 #[tokio::test]

@@ -98,6 +98,24 @@ impl Front {
         self.has_in_flight(0).await;
     }
 
+    /// Waits until so many requests have ended at backends.
+    pub(crate) async fn has_ended(&self, requests: u64) {
+        let ended = || {
+            let members = self.pool.list();
+            members
+                .iter()
+                .map(|member| member.counts().total())
+                .sum::<u64>()
+        };
+        let reached = async {
+            while ended() != requests {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        within("the end of the requests", reached).await;
+        self.is_settled().await;
+    }
+
     pub(crate) async fn has_in_flight(&self, requests: usize) {
         let reached = async {
             while self.in_flight() != requests {
