@@ -46,13 +46,14 @@ where
     let client = ClientBuilder::new().build_with(connector.clone());
     let probes: Client<Full<Bytes>, C> = ClientBuilder::new().build_with(connector);
     let mut watching = None;
+    let tls = options.backend_ca.is_some();
     let (stack, file) = match options.source {
         Source::Arguments { picker, .. } => {
             let balance = BalanceLayer::new(pool.clone(), picker);
             (recommended(balance.layer(client.clone())), None)
         }
         Source::File(file) => {
-            let config = read(&file)?;
+            let config = read(&file, tls)?;
             let stack = put_into_use(&config, &pool, &client, &probes, &mut watching);
             (stack, Some(file))
         }
@@ -84,7 +85,7 @@ where
                 (Signal::Reload, None) => {
                     eprintln!("nothing is read again: there is no --config");
                 }
-                (Signal::Reload, Some(file)) => match read(file) {
+                (Signal::Reload, Some(file)) => match read(file, tls) {
                     Ok(config) => {
                         let stack = put_into_use(&config, &pool, &client, &probes, &mut watching);
                         current.set(stack);
@@ -116,11 +117,27 @@ where
     config.service(pool, client.clone())
 }
 
-fn read(file: &Path) -> io::Result<Config> {
+/// Reads a file that this program can serve by: one that is empty is more likely half written than
+/// meant.
+fn read(file: &Path, tls: bool) -> io::Result<Config> {
     let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let wrong =
+        |error: &dyn std::fmt::Display| io::Error::new(io::ErrorKind::InvalidData, named(error));
     let text =
         fs::read_to_string(file).map_err(|error| io::Error::new(error.kind(), named(&error)))?;
-    toml::from_str(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, named(&error)))
+    let config: Config = toml::from_str(&text).map_err(|error| wrong(&error))?;
+    if config.backends().next().is_none() {
+        return Err(wrong(&"no backend: expected at least one [[backend]]"));
+    }
+    let mut backends = config.backends();
+    let with_tls = backends.find(|backend| backend.value().scheme() == "https");
+    if let (Some(backend), false) = (with_tls, tls) {
+        let id = backend.id();
+        let expected = format!("backend {id:?} has TLS: expected --backend-ca FILE");
+        return Err(wrong(&expected));
+    }
+    drop(backends);
+    Ok(config)
 }
 
 async fn listen(at: SocketAddr) -> io::Result<TcpListener> {

@@ -31,6 +31,10 @@ pub(super) fn build(sections: Vec<BackendSection>) -> Result<Vec<Backend<Address
             .id
             .clone()
             .unwrap_or_else(|| section.address.clone());
+        if id.is_empty() {
+            let expected = "a name; where there is none, it is the address";
+            return Err(within(Invalid::setting("id", "id", "\"\"", expected)));
+        }
         if let Some(other) = places.insert(id.clone(), at) {
             let given = format_args!("{id:?}, which is that of backend[{other}]");
             let expected = "one that no other backend has; where there is none, it is the address";

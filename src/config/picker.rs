@@ -106,6 +106,11 @@ impl PickerSection {
             .forwarded_in
             .as_deref()
             .map_or(Ok(ForwardedIn::XForwardedFor), forwarded_in)?;
+        if let (Some(header), None) = (&self.forwarded_in, &self.trusted_proxies) {
+            let expected = "trusted_proxies beside it: nobody is believed without";
+            let given = format_args!("{header:?}");
+            return Err(Invalid::setting("forwarded_in", "header", given, expected));
+        }
         let texts = self
             .key
             .map_or_else(|| vec!["client-address".to_owned()], |texts| texts.0);
@@ -125,6 +130,16 @@ impl PickerSection {
             keys.push(key.told("trusted_proxies", proxies, |key, networks| {
                 key.behind_proxies(networks, &header)
             })?);
+        }
+        let by_client = |key: &RequestKey| matches!(key, RequestKey::ClientAddress(_));
+        if self.trusted_proxies.is_some() && !keys.iter().any(by_client) {
+            let expected = "client-address among the keys: the others have nothing of proxies";
+            return Err(Invalid::setting(
+                "trusted_proxies",
+                "setting",
+                "trusted_proxies",
+                expected,
+            ));
         }
         Ok(PickerChoice::Keyed {
             algorithm,

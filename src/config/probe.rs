@@ -152,6 +152,15 @@ impl ProbeSection {
                 .header(name, value)
                 .map_err(|error| Invalid::at(format!("headers.{name}"), error))?;
         }
+        if self.expect_status.as_ref().is_some_and(Vec::is_empty) {
+            let expected = "at least one";
+            return Err(Invalid::setting(
+                "expect_status",
+                "list of statuses",
+                "[]",
+                expected,
+            ));
+        }
         for (at, statuses) in self.expect_status.iter().flatten().enumerate() {
             probe = probe
                 .expect_status(statuses.0.clone())

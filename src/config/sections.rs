@@ -41,6 +41,16 @@ impl Sections {
             .map_err(within("ejection"))?;
         numbers.limit = self.limit.build(numbers.limit).map_err(within("limit"))?;
         let timeouts = self.timeouts;
+        for (field, time) in [
+            ("attempt_timeout", &timeouts.attempt_timeout),
+            ("total_time", &timeouts.total_time),
+        ] {
+            if matches!(time, Some(OrOff::On(time)) if time.0.is_zero()) {
+                let expected = "more than 0, or false for no limit";
+                let invalid = Invalid::setting(field, "time", "0s", expected);
+                return Err(invalid.within("timeouts"));
+            }
+        }
         if let Some(timeout) = timeouts.attempt_timeout {
             numbers.attempt_timeout = timeout.on().map(|time| time.0);
         }

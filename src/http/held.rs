@@ -118,3 +118,33 @@ impl<B: Body, P> Body for HeldBody<B, P> {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use http_body_util::Empty;
+    use tower::{BoxError, Layer, ServiceExt, service_fn};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_upgrade_is_held_as_long_as_its_body_and_other_empty_bodies_are_not() {
+        let limit = LimitLayer::new(10).expect("a limit").count_to_body_end();
+        let answer = |status| {
+            let service = service_fn(move |_request: Request<()>| async move {
+                let response = Response::builder().status(status);
+                response
+                    .body(Empty::<&'static [u8]>::new())
+                    .map_err(BoxError::from)
+            });
+            limit.layer(service).oneshot(Request::new(()))
+        };
+        let upgraded = answer(101).await.expect("an answer");
+        assert_eq!(limit.in_flight(), 1);
+        let empty = answer(204).await.expect("an answer");
+        assert_eq!(limit.in_flight(), 1);
+        drop(upgraded);
+        assert_eq!(limit.in_flight(), 0);
+        drop(empty);
+    }
+}

@@ -30,6 +30,32 @@ const WRONG: &[(&str, &str, &str)] = &[
         "bytes = 1",
         "replay.bytes: unknown field `bytes`, expected `max_bytes`",
     ),
+    // What would have no effect, or make no sense.
+    (
+        "[picker]",
+        "algorithm = \"maglev\"\nkey = \"path\"\ntrusted_proxies = [\"10.0.0.0/8\"]",
+        "picker.trusted_proxies: invalid setting trusted_proxies: expected client-address among the keys: the others have nothing of proxies",
+    ),
+    (
+        "[picker]",
+        "algorithm = \"maglev\"\nforwarded_in = \"forwarded\"",
+        "picker.forwarded_in: invalid header \"forwarded\": expected trusted_proxies beside it: nobody is believed without",
+    ),
+    (
+        "[probe]",
+        "expect_status = []",
+        "probe.expect_status: invalid list of statuses []: expected at least one",
+    ),
+    (
+        "[timeouts]",
+        "attempt_timeout = \"0s\"",
+        "timeouts.attempt_timeout: invalid time 0s: expected more than 0, or false for no limit",
+    ),
+    (
+        "[[backend]]",
+        "address = \"a:1\"\nid = \"\"",
+        "backend[0].id: invalid id \"\": expected a name; where there is none, it is the address",
+    ),
     // Times.
     (
         "[timeouts]",

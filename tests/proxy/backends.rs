@@ -127,6 +127,16 @@ async fn of_two_lengths_the_one_that_counts_is_passed_on() {
 }
 
 #[tokio::test]
+async fn a_length_that_does_not_count_ends_no_request_early() {
+    let answer =
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\nc\r\nhello";
+    let (front, _) = front_of(answer.as_bytes()).await;
+    front.get().await;
+    front.has_ended(1).await;
+    assert_eq!(front.pool.list()[0].counts().failures(), 1, "it broke off");
+}
+
+#[tokio::test]
 async fn a_body_in_a_code_that_nobody_was_told_of_is_a_502_and_the_backends_fault() {
     for encoding in [
         "gzip, chunked",

@@ -71,6 +71,18 @@ async fn a_file_that_is_wrong_changes_nothing_and_the_log_says_what_is() {
     let file = Scratch::new("wrong.toml", &listing(&[a]));
     let none: [&str; 0] = [];
     let mut proxy = Proxy::start_with(&["--config", file.path()], &none).await;
+    for empty in ["", "# nothing yet\n"] {
+        file.replace(empty);
+        signal(&proxy, "HUP");
+        let said = proxy.complaint().await;
+        let told = "expected at least one [[backend]]; all stays as it was";
+        assert!(said.contains(told), "{said}");
+    }
+    file.replace("[[backend]]\naddress = \"https://127.0.0.1:1\"\n");
+    signal(&proxy, "HUP");
+    let said = proxy.complaint().await;
+    let told = "expected --backend-ca FILE; all stays as it was";
+    assert!(said.contains(told), "{said}");
     file.replace("[ejection]\nmax_ejected = 1.5\n");
     signal(&proxy, "HUP");
     let mut said = String::new();

@@ -22,6 +22,7 @@ use super::{IdleBody, upgrade};
 use crate::InvalidSetting;
 use crate::backend::{Failure, Outcome};
 use crate::balance::ClientError;
+use crate::time::CENTURY;
 
 /// The client of a [`Proxy`](super::Proxy): hyper-util's, with limits.
 ///
@@ -112,7 +113,7 @@ impl ClientBuilder {
     /// Sets how long a connection may take to be made. Default 5 s. A connector that is
     /// [given](Self::build_with) has its own.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.connect_timeout = timeout.min(CENTURY);
         self
     }
 
@@ -127,7 +128,7 @@ impl ClientBuilder {
     /// Sets for how long a connection is kept that is not used. Default 60 s. Shorter than the
     /// backends keep it is best.
     pub fn pool_idle_timeout(mut self, timeout: Duration) -> Self {
-        self.pool_idle = timeout;
+        self.pool_idle = timeout.min(CENTURY);
         self
     }
 

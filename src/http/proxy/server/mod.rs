@@ -133,7 +133,7 @@ impl Server {
     }
 
     /// Sets how long requests and upgraded connections that are running may take to end when the
-    /// server stops. Default 30 s.
+    /// server stops. Default 30 s. Those that are left then go on for as long as the runtime does.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
