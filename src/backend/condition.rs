@@ -1,8 +1,8 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use super::{Settings, State};
+use super::{Hint, Settings, State};
 
 /// What a pool's writers know of one member's fitness: what an operator ordered, what probes found,
 /// what its traffic showed.
@@ -106,6 +106,8 @@ pub enum Why {
     Probe(Arc<str>),
     /// Its responses say that it is degraded.
     Response,
+    /// Whoever names the backend says so: its [`Hint`](super::Hint).
+    Source,
 }
 
 impl Condition {
@@ -121,29 +123,36 @@ impl Condition {
         }
     }
 
-    /// An operator's word counts first, then that of probes, then what the traffic showed.
+    /// An operator's word counts first, then that of the source and of probes, then what the
+    /// traffic showed.
     pub(crate) fn state(&self, settings: &Settings) -> State {
+        let hint = settings.hint();
         match (self.hold, self.probed, &self.ejected) {
             (Hold::Drain, ..) => State::Draining,
             (Hold::Down, ..) => State::ForcedDown,
             _ if settings.weight == 0 => State::ZeroWeight,
             (Hold::Up, ..) => State::ForcedUp,
+            _ if hint == Hint::Draining => State::Draining,
+            _ if hint == Hint::Unhealthy => State::Unhealthy,
             (_, Probed::Unhealthy, _) => State::Unhealthy,
             (_, Probed::Gated | Probed::Founding, _) => State::Unchecked,
             (_, _, Some(Ejected { trial: false, .. })) => State::Ejected,
             (_, _, Some(Ejected { trial: true, .. })) => State::Trial,
             (_, Probed::Degraded, None) => State::Degraded,
-            _ if self.degraded_until.is_some() => State::Degraded,
+            _ if hint == Hint::Degraded || self.degraded_until.is_some() => State::Degraded,
             _ => State::Healthy,
         }
     }
 
     pub(crate) fn why(&self, settings: &Settings) -> Option<&Arc<Why>> {
         match self.state(settings) {
+            State::Unhealthy if settings.hint() == Hint::Unhealthy => Some(source()),
             State::Unhealthy => self.probe_says.as_ref(),
+            State::Draining if self.hold != Hold::Drain => Some(source()),
             State::Ejected | State::Trial => self.ejected.as_ref().map(|ejected| &ejected.why),
             State::Degraded => match self.probed {
                 Probed::Degraded => self.probe_says.as_ref(),
+                _ if settings.hint() == Hint::Degraded => Some(source()),
                 _ => Some(response()),
             },
             _ => None,
@@ -158,9 +167,13 @@ impl Condition {
     }
 }
 
+fn source() -> &'static Arc<Why> {
+    static SOURCE: LazyLock<Arc<Why>> = LazyLock::new(|| Arc::new(Why::Source));
+    &SOURCE
+}
+
 fn response() -> &'static Arc<Why> {
-    static RESPONSE: std::sync::LazyLock<Arc<Why>> =
-        std::sync::LazyLock::new(|| Arc::new(Why::Response));
+    static RESPONSE: LazyLock<Arc<Why>> = LazyLock::new(|| Arc::new(Why::Response));
     &RESPONSE
 }
 
@@ -187,6 +200,7 @@ impl fmt::Display for Why {
             Self::TrialHangs => f.write_str("its trial request got no answer"),
             Self::Probe(said) => write!(f, "probe: {said}"),
             Self::Response => f.write_str("its responses say so"),
+            Self::Source => f.write_str("its source says so"),
         }
     }
 }

@@ -12,6 +12,7 @@ mod condition;
 mod drained;
 mod gate;
 mod handle;
+mod hint;
 mod histogram;
 mod info;
 mod latencies;
@@ -49,6 +50,7 @@ pub use self::drained::Drained;
 pub(crate) use self::gate::Trial;
 pub(crate) use self::gate::{Guard, Phase, after};
 pub use self::handle::Handle;
+pub use self::hint::Hint;
 pub use self::info::{BackendInfo, Counts, State};
 pub use self::latencies::Latencies;
 pub use self::latency::LatencySettings;
@@ -131,6 +133,7 @@ struct Labels {
     zone: Option<Arc<str>>,
     hash_key: Option<Arc<str>>,
     max_in_flight: Option<u32>,
+    hint: Hint,
     metadata: BTreeMap<String, String>,
 }
 
@@ -194,6 +197,12 @@ impl<T> Backend<T> {
         self
     }
 
+    /// Sets what its source says of its health. Default: [`Hint::Healthy`].
+    pub fn hint(mut self, hint: Hint) -> Self {
+        self.settings.label(|labels| labels.hint = hint);
+        self
+    }
+
     /// Adds one entry of metadata, for pickers and for people.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         let (key, value) = (key.into(), value.into());
@@ -229,6 +238,12 @@ impl Settings {
 
     pub(crate) fn max_in_flight(&self) -> Option<u32> {
         self.labels.as_ref()?.max_in_flight
+    }
+
+    pub(crate) fn hint(&self) -> Hint {
+        self.labels
+            .as_ref()
+            .map_or(Hint::Healthy, |labels| labels.hint)
     }
 
     pub(crate) fn metadata(&self, key: &str) -> Option<&str> {

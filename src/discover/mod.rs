@@ -6,9 +6,11 @@
 //! request's path drives it. The last good set is kept when a source errs or ends.
 
 mod follow;
+mod source;
 mod spawn;
 
 pub use tower::discover::Discover;
 
 pub use self::follow::{Ended, follow, follow_sets, follow_sets_with};
+pub use self::source::{Skipped, Source, Update, Updates, source};
 pub use self::spawn::{Feeding, spawn};

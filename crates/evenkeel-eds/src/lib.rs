@@ -1,0 +1,1 @@
+//! Envoy's endpoint discovery service (EDS) as a source of backends for evenkeel.

@@ -1,0 +1,1 @@
+//! etcd as a source of backends for evenkeel, and a registrar.

@@ -1,0 +1,1 @@
+//! Kubernetes EndpointSlices as a source of backends for evenkeel.
