@@ -212,6 +212,16 @@ impl<T> Backend<T> {
         self
     }
 
+    /// The same with another value.
+    #[cfg(feature = "tower")]
+    pub(crate) fn with_value<U>(self, value: U) -> Backend<U> {
+        Backend {
+            id: self.id,
+            value,
+            settings: self.settings,
+        }
+    }
+
     /// Returns the id.
     pub fn id(&self) -> &str {
         &self.id

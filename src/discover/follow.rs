@@ -1,217 +1,217 @@
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
+use std::convert::identity;
+use std::future::Future;
+use std::time::Duration;
 
-use futures_core::Stream;
-use tower::BoxError;
-use tower::discover::{Change, Discover};
-
+use super::driver::{Driver, Ended};
+use super::source::Source;
+use super::spawn::{Feeding, spawn};
 use crate::backend::Backend;
-use crate::set::Pool;
+use crate::backoff::Backoff;
+use crate::set::{Pool, Subset};
 
-/// Why a source's feeding ended. The pool keeps the members that it had then.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Ended {
-    /// The source has no more to say.
-    #[error("the source ended")]
-    Source,
-    /// The source failed.
-    #[error("the source failed")]
-    Failed(#[source] BoxError),
-    /// Nobody has the pool any more.
-    #[error("the pool was dropped")]
-    PoolDropped,
-}
-
-/// The most changes that are published as one.
-const AT_ONCE: usize = 1024;
-
-/// Feeds a pool from tower's [`Discover`]: keys become ids.
+/// Feeds pools from a [`Source`], by the same rules for every source.
 ///
-/// The insertion of a live key replaces its service and keeps its statistics. Changes that are
-/// ready together are published together. Returns why it ended.
+/// * The pool keeps the last good set when the source errs, ends, or [hands out an empty
+///   set](Self::allow_empty).
+/// * A stream that fails or ends is opened again, after a pause that [doubles](Self::backoff), with
+///   jitter.
+/// * Changes that come soon after one another are [merged](Self::merge_within). One that comes after
+///   a quiet time does not wait.
+/// * A member that stays keeps its statistics, health and place, whatever else of it changes; and
+///   its value, unless the source says something else of it.
+/// * How the source is stands in the [status](crate::set::PoolStatus::sources) of the pool; what
+///   changes of that, and each entry that is no good, is an [event](crate::Pool::events).
+/// * The pool is held weakly. When it is dropped, the source's stream is, at once.
 ///
-/// The pool is held weakly: when all others have dropped it, this ends with the source's next
-/// change, or at once if it was [spawned](super::spawn) and the handle is dropped.
+/// Several sources can feed one pool, as long as their ids differ: each takes out only what it has
+/// put in.
 ///
-/// # Cancel safety
+/// # Cost
 ///
-/// Dropping the future stops the feeding; the pool keeps what it has.
+/// Beside the pool, an entry for each member: some 100 bytes, its id not counted.
 ///
 /// # Examples
 ///
 /// ```
-/// use evenkeel::discover::{self, Ended};
-/// use evenkeel::Pool;
-/// use tower::discover::ServiceList;
+/// use evenkeel::discover::{Follow, fixed};
+/// use evenkeel::http::Address;
+/// use evenkeel::{Backend, Pool};
+/// use std::net::SocketAddr;
 ///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() {
-/// # let (a, b) = ("service a", "service b");
-/// # #[derive(Clone)] struct Echo(&'static str);
-/// # impl tower::Service<()> for Echo {
-/// #     type Response = &'static str; type Error = std::io::Error;
-/// #     type Future = std::future::Ready<Result<&'static str, std::io::Error>>;
-/// #     fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> { std::task::Poll::Ready(Ok(())) }
-/// #     fn call(&mut self, _: ()) -> Self::Future { std::future::ready(Ok(self.0)) }
-/// # }
-/// let pool = Pool::new();
-/// let source = ServiceList::new::<()>([Echo(a), Echo(b)]);
-/// let ended = discover::follow(source, &pool).await;
-/// assert!(matches!(ended, Ended::Source));
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
+/// let primary = fixed([Backend::new("a", SocketAddr::from(([10, 0, 0, 1], 80)))]);
+/// let backup = fixed([Backend::new("b", SocketAddr::from(([10, 1, 0, 1], 80)))]);
+///
+/// let pool = Pool::<Address>::new();
+/// let _primary = Follow::new(primary).spawn(&pool);
+/// let _backup = Follow::new(backup).adjust(|backend| backend.priority(1)).spawn(&pool);
+///
+/// tokio::time::sleep(std::time::Duration::from_millis(1)).await;
 /// assert_eq!(pool.len(), 2);
-/// # }
+/// # });
 /// ```
-pub fn follow<D>(source: D, pool: &Pool<D::Service>) -> impl Future<Output = Ended> + use<D>
-where
-    D: Discover,
-    D::Key: ToString,
-    D::Service: Clone,
-    D::Error: Into<BoxError>,
-{
-    let pool = pool.downgrade();
-    async move {
-        let mut source = pin!(source);
-        loop {
-            // What is there already is published as one change.
-            let mut changes = Vec::new();
-            let ended = poll_fn(|cx| {
-                loop {
-                    let ended = match source.as_mut().poll_discover(cx) {
-                        Poll::Ready(Some(Ok(change))) => {
-                            changes.push(change);
-                            if changes.len() < AT_ONCE {
-                                continue;
-                            }
-                            None
-                        }
-                        Poll::Ready(Some(Err(error))) => Some(Ended::Failed(error.into())),
-                        Poll::Ready(None) => Some(Ended::Source),
-                        Poll::Pending if changes.is_empty() => return Poll::Pending,
-                        Poll::Pending => None,
-                    };
-                    return Poll::Ready(ended);
-                }
-            })
-            .await;
-            let Some(pool) = pool.upgrade() else {
-                return Ended::PoolDropped;
-            };
-            pool.edit(|edit| {
-                for change in changes {
-                    match change {
-                        Change::Insert(key, service) => {
-                            edit.insert(Backend::new(key.to_string(), service));
-                        }
-                        Change::Remove(key) => edit.remove(&key.to_string()),
-                    }
-                }
-            });
-            if let Some(ended) = ended {
-                return ended;
-            }
-            // A source that always has more must not keep others from the thread.
-            tokio::task::yield_now().await;
+#[must_use = "it feeds nothing before it is given a pool"]
+pub struct Follow<S: Source> {
+    pub(super) source: S,
+    pub(super) merge_within: Duration,
+    pub(super) allow_empty: bool,
+    pub(super) backoff: Backoff,
+    pub(super) subset: Option<Subset>,
+    pub(super) adjust: Adjust<S::Value>,
+}
+
+type Adjust<V> = Box<dyn FnMut(Backend<V>) -> Backend<V> + Send>;
+
+impl<S: Source> Follow<S> {
+    /// Follows a source, with the default settings.
+    pub fn new(source: S) -> Self {
+        Self {
+            source,
+            merge_within: Duration::from_millis(100),
+            allow_empty: false,
+            backoff: Backoff::default(),
+            subset: None,
+            adjust: Box::new(identity),
         }
+    }
+
+    /// Sets how long after a change the next ones are held back, to be published as one. Default
+    /// 100 ms.
+    ///
+    /// A pool that changes often publishes, and each of its pickers prepares, at most once in that
+    /// time. With zero each is published by itself.
+    pub fn merge_within(mut self, window: Duration) -> Self {
+        self.merge_within = window;
+        self
+    }
+
+    /// Sets whether an empty set means that there is nobody. By default it means that something is
+    /// wrong with the source, and the last good set stays.
+    ///
+    /// A set with some entries that are no good, and no others, is an empty set.
+    pub fn allow_empty(mut self, allow: bool) -> Self {
+        self.allow_empty = allow;
+        self
+    }
+
+    /// Sets how long to wait before a stream that failed or ended is opened again. Default: from
+    /// 100 ms to 10 s. It begins anew with each update.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// Takes only some of the backends, for this client of many; see [`Subset`]. Default: all.
+    pub fn subset(mut self, subset: Subset) -> Self {
+        self.subset = Some(subset);
+        self
+    }
+
+    /// Changes what the source says of each backend: its priority, say, or its zone.
+    pub fn adjust(
+        mut self,
+        adjust: impl FnMut(Backend<S::Value>) -> Backend<S::Value> + Send + 'static,
+    ) -> Self {
+        self.adjust = Box::new(adjust);
+        self
+    }
+
+    /// Feeds a pool on a task of its own. Dropping what this returns ends it; the pool keeps what it
+    /// has.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with its time enabled.
+    #[track_caller]
+    pub fn spawn<T>(self, pool: &Pool<T>) -> Feeding
+    where
+        S::Value: Clone + PartialEq,
+        T: From<S::Value> + Clone + Send + Sync + 'static,
+    {
+        spawn(self.feed(pool))
+    }
+
+    /// As [`spawn`](Self::spawn), with values that `make` makes of what the source says: a service
+    /// for each address, such as [`Connect::to`](crate::connect::Connect::to) makes.
+    ///
+    /// It is called for a new member, and for one of which the source says something else.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with its time enabled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel::connect::Connect;
+    /// use evenkeel::discover::{Follow, fixed};
+    /// use evenkeel::{Backend, Balance, Pool};
+    /// use tower::{ServiceExt, service_fn};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
+    /// let connect = Connect::new(service_fn(|port: u16| async move {
+    ///     Ok::<_, std::io::Error>(service_fn(move |request: u32| async move {
+    ///         Ok::<_, std::io::Error>(format!("{port} answers {request}"))
+    ///     }))
+    /// }));
+    /// let pool = Pool::new();
+    /// let list = fixed([Backend::new("a", 50051)]);
+    /// let _feeding = Follow::new(list).spawn_with(&pool, move |&port| connect.to(port));
+    /// # tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    /// let response = Balance::least_requests(pool).oneshot(7).await.unwrap();
+    /// assert_eq!(response, "50051 answers 7");
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn spawn_with<T>(
+        self,
+        pool: &Pool<T>,
+        make: impl FnMut(&S::Value) -> T + Send + 'static,
+    ) -> Feeding
+    where
+        S::Value: Clone + PartialEq,
+        T: Clone + Send + Sync + 'static,
+    {
+        spawn(self.feed_with(pool, make))
+    }
+
+    /// Feeds a pool for as long as the future is polled. Returns why it ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends the source; the pool keeps what it has.
+    pub fn feed<T>(self, pool: &Pool<T>) -> impl Future<Output = Ended> + use<S, T>
+    where
+        S::Value: Clone + PartialEq,
+        T: From<S::Value> + Clone,
+    {
+        self.feed_with(pool, |value| T::from(value.clone()))
+    }
+
+    /// As [`feed`](Self::feed), with values that `make` makes of what the source says; see
+    /// [`spawn_with`](Self::spawn_with).
+    pub fn feed_with<T, M>(
+        self,
+        pool: &Pool<T>,
+        make: M,
+    ) -> impl Future<Output = Ended> + use<S, T, M>
+    where
+        S::Value: Clone + PartialEq,
+        T: Clone,
+        M: FnMut(&S::Value) -> T,
+    {
+        Driver::new(self, pool, make, S::Value::eq).run()
     }
 }
 
-/// Feeds a pool from a stream of whole sets, each of which replaces the one before; see
-/// [`Pool::replace_all`]. Returns why it ended.
-///
-/// A member that stays and has another value, such as an address that moved, gets the new one.
-///
-/// An empty set means that there are no members. The pool is held weakly, as in [`follow`].
-///
-/// # Cancel safety
-///
-/// Dropping the future stops the feeding; the pool keeps what it has.
-///
-/// # Examples
-///
-/// ```
-/// use evenkeel::{Backend, Pool, discover};
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() {
-/// let sets = tokio_stream::iter([
-///     vec![Backend::new("a", "10.0.0.1:80"), Backend::new("b", "10.0.0.2:80")],
-///     vec![Backend::new("b", "10.0.0.9:80").weight(3)],
-/// ]);
-/// let pool = Pool::new();
-/// discover::follow_sets(sets, &pool).await;
-/// assert_eq!(pool.len(), 1);
-/// assert_eq!(pool.value("b"), Some("10.0.0.9:80"));
-/// # }
-/// ```
-pub fn follow_sets<St, I, T>(
-    sets: St,
-    pool: &Pool<T>,
-) -> impl Future<Output = Ended> + use<St, I, T>
-where
-    St: Stream<Item = I>,
-    I: IntoIterator<Item = Backend<T>>,
-    T: Clone + PartialEq,
-{
-    each_set(sets, pool, |pool, set| {
-        pool.replace_all(set);
-    })
-}
-
-/// As [`follow_sets`], for values that cannot be compared, such as services: `make` turns what a
-/// set says of a *new* member into its value, and a member that stays keeps the value that it has.
-/// See [`Pool::replace_all_with`].
-///
-/// # Examples
-///
-/// ```
-/// use evenkeel::{Backend, Pool, discover};
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() {
-/// let sets = tokio_stream::iter([[Backend::new("a", 8001)], [Backend::new("b", 8002)]]);
-/// let pool = Pool::new();
-/// discover::follow_sets_with(sets, &pool, |port| format!("connection to {port}")).await;
-/// assert_eq!(pool.value("b").as_deref(), Some("connection to 8002"));
-/// # }
-/// ```
-pub fn follow_sets_with<St, I, V, T, F>(
-    sets: St,
-    pool: &Pool<T>,
-    mut make: F,
-) -> impl Future<Output = Ended> + use<St, I, V, T, F>
-where
-    St: Stream<Item = I>,
-    I: IntoIterator<Item = Backend<V>>,
-    T: Clone,
-    F: FnMut(V) -> T,
-{
-    each_set(sets, pool, move |pool, set| {
-        pool.replace_all_with(set, &mut make);
-    })
-}
-
-fn each_set<St, T, F>(
-    sets: St,
-    pool: &Pool<T>,
-    mut apply: F,
-) -> impl Future<Output = Ended> + use<St, T, F>
-where
-    St: Stream,
-    F: FnMut(&Pool<T>, St::Item),
-{
-    let pool = pool.downgrade();
-    async move {
-        let mut sets = pin!(sets);
-        loop {
-            let Some(set) = poll_fn(|cx| sets.as_mut().poll_next(cx)).await else {
-                return Ended::Source;
-            };
-            let Some(pool) = pool.upgrade() else {
-                return Ended::PoolDropped;
-            };
-            apply(&pool, set);
-        }
+impl<S: Source> std::fmt::Debug for Follow<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Follow")
+            .field("source", &self.source.name())
+            .field("merge_within", &self.merge_within)
+            .field("allow_empty", &self.allow_empty)
+            .field("backoff", &self.backoff)
+            .field("subset", &self.subset)
+            .finish_non_exhaustive()
     }
 }

@@ -1,16 +1,30 @@
 //! Where members come from, when they are not set by hand.
 //!
-//! [`follow`] feeds a pool from tower's [`Discover`], [`follow_sets`] or
-//! [`follow_sets_with`] from a stream of whole sets.
-//! Each returns a future that does the feeding, to await, select or [`spawn`]; nothing in a
-//! request's path drives it. The last good set is kept when a source errs or ends.
+//! A [`Source`] says who there is and what changes; [`Follow`] feeds pools from it, by the same rules
+//! for every source. It is a future or a task: nothing in a request's path drives it.
+//!
+//! | source | says | needs |
+//! | --- | --- | --- |
+//! | [`fixed`] | a list that never changes | |
+//! | [`source()`], [`once`] | what a stream of yours says | |
+//! | [`follow`] | what tower's [`Discover`] says | |
+//!
+//! What happens when a source fails, and how to use many clients with many backends, is in the guide.
 
+mod driver;
 mod follow;
+mod pending;
+mod simple;
 mod source;
 mod spawn;
+mod tower;
+mod view;
 
-pub use tower::discover::Discover;
+pub use ::tower::discover::Discover;
 
-pub use self::follow::{Ended, follow, follow_sets, follow_sets_with};
+pub use self::driver::Ended;
+pub use self::follow::Follow;
+pub use self::simple::{fixed, once};
 pub use self::source::{Skipped, Source, Update, Updates, source};
 pub use self::spawn::{Feeding, spawn};
+pub use self::tower::follow;

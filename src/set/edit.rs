@@ -64,6 +64,16 @@ impl<T> Edit<T> {
         self.ops.push(Op::Put(backend.into()));
     }
 
+    /// Updates the settings of a member, and not its value.
+    #[cfg(feature = "tower")]
+    pub(crate) fn resettle<V>(&mut self, backend: Backend<V>) {
+        self.ops.push(Op::Put(Wish {
+            id: backend.id,
+            settings: backend.settings,
+            value: None,
+        }));
+    }
+
     /// Removes a backend, if it is a member.
     pub fn remove(&mut self, id: &str) {
         self.ops.push(Op::Remove(id.into()));

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use super::sources::SourceState;
 use crate::backend::{State, Why};
 
 /// Something that happened to a pool, from [`Pool::events`](crate::Pool::events).
@@ -53,6 +54,28 @@ pub enum Happened {
         priority: u32,
         /// Whether it began.
         on: bool,
+    },
+    /// A [source](super::PoolStatus::sources) of the members is in another state than before, or has
+    /// another trouble.
+    #[non_exhaustive]
+    Source {
+        /// What it is called.
+        source: Arc<str>,
+        /// How it is.
+        state: SourceState,
+        /// What went wrong, if anything did.
+        error: Option<Arc<str>>,
+    },
+    /// A source has an entry that is no good, which is left out. Told once, as long as the entry
+    /// stays like that.
+    #[non_exhaustive]
+    Skipped {
+        /// What the source is called.
+        source: Arc<str>,
+        /// Which entry.
+        entry: Arc<str>,
+        /// What is wrong with it.
+        why: Arc<str>,
     },
     /// Whoever reads was too slow, and does not learn of so many events.
     Missed(u64),
@@ -252,7 +275,10 @@ impl PoolEvent {
             Happened::Joined { backend, .. }
             | Happened::Left { backend }
             | Happened::Changed { backend, .. } => Some(backend),
-            Happened::Panic { .. } | Happened::Missed(_) => None,
+            Happened::Panic { .. }
+            | Happened::Source { .. }
+            | Happened::Skipped { .. }
+            | Happened::Missed(_) => None,
         }
     }
 }
@@ -284,6 +310,20 @@ impl fmt::Display for PoolEvent {
                 priority,
                 on: false,
             } => write!(f, "tier {priority}: no more panic"),
+            Happened::Source {
+                source,
+                state,
+                error,
+            } => {
+                write!(f, "{source}: {state}")?;
+                match error {
+                    Some(error) => write!(f, " ({error})"),
+                    None => Ok(()),
+                }
+            }
+            Happened::Skipped { source, entry, why } => {
+                write!(f, "{source}: {entry} skipped: {why}")
+            }
             Happened::Missed(count) => write!(f, "{count} events were missed"),
         }
     }

@@ -24,9 +24,11 @@ mod serialize;
 mod slice;
 mod slow_start;
 mod snapshot;
+mod sources;
 mod states;
 mod status;
 mod subscribers;
+mod subset;
 mod table;
 mod tally;
 mod tiers;
@@ -52,8 +54,12 @@ pub(crate) use self::serialize::PoolView;
 pub use self::slice::Candidate;
 pub use self::slow_start::SlowStart;
 pub(crate) use self::snapshot::{AllMembers, Snapshot};
+#[cfg(feature = "tower")]
+pub(crate) use self::sources::Feeder;
+pub use self::sources::{SourceState, SourceStatus};
 pub use self::status::{PoolStatus, TierStatus};
 pub(crate) use self::subscribers::Subscriber;
+pub use self::subset::Subset;
 pub(crate) use self::watched::{Verdict, Watching};
 pub use self::weak_pool::WeakPool;
 

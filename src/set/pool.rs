@@ -12,6 +12,9 @@ use super::book::Book;
 use super::edit::{Changes, Edit, Op, Wish};
 use super::events::{Events, Log};
 use super::snapshot::Snapshot;
+#[cfg(feature = "tower")]
+use super::sources::Feeder;
+use super::sources::Sources;
 use super::status::PoolStatus;
 use super::subscribers::{Subscriber, Subscribers};
 use super::watched::{Verdict, Watching};
@@ -76,6 +79,7 @@ pub(super) struct Shared<T> {
     subscribers: Subscribers<T>,
     alarms: Arc<Alarms>,
     log: Arc<Log>,
+    sources: Arc<Sources>,
     #[cfg_attr(
         not(feature = "http"),
         expect(dead_code, reason = "who asks is of http")
@@ -99,6 +103,7 @@ impl<T: Clone> Pool<T> {
                 book: Mutex::new(book),
                 subscribers: Subscribers::new(),
                 alarms,
+                sources: Arc::new(Sources::new(Arc::clone(&log))),
                 log,
             }),
         }
@@ -234,6 +239,7 @@ impl<T: Clone> Pool<T> {
             tally: snapshot.tally.clone(),
             backends: snapshot.list(at),
             queued: snapshot.lines.len(),
+            sources: self.shared.sources.list(),
             watched,
             records_traffic,
             at,
@@ -442,6 +448,17 @@ impl<T: Clone> Pool<T> {
         self.book().member(id).map(|member| member.live.handle())
     }
 
+    #[cfg(feature = "tower")]
+    pub(crate) fn contains(&self, id: &str) -> bool {
+        self.book().contains(id)
+    }
+
+    /// Lists a source of the members; it leaves when what this returns is dropped.
+    #[cfg(feature = "tower")]
+    pub(crate) fn feeder(&self, name: String) -> Feeder {
+        Feeder::new(&self.shared.sources, name)
+    }
+
     pub(crate) fn alarms(&self) -> &Arc<Alarms> {
         &self.shared.alarms
     }
@@ -470,6 +487,7 @@ impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
         self.alarms.close();
         self.log.close();
+        self.sources.close();
     }
 }
 

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::Instant;
 
+use super::sources::SourceStatus;
 use super::tally::Tally;
 use crate::backend::{BackendInfo, Counts, Latencies, State};
 
@@ -31,6 +32,7 @@ pub struct PoolStatus {
     pub(super) tally: Tally,
     pub(super) backends: Vec<BackendInfo>,
     pub(super) queued: usize,
+    pub(super) sources: Vec<SourceStatus>,
     pub(super) watched: bool,
     pub(super) records_traffic: bool,
     pub(super) at: Instant,
@@ -81,6 +83,11 @@ impl PoolStatus {
     /// Returns the failover tiers, the first first.
     pub fn tiers(&self) -> &[TierStatus] {
         &self.tally.tiers
+    }
+
+    /// Returns the sources that feed the pool, if any do, in the order in which they began.
+    pub fn sources(&self) -> &[SourceStatus] {
+        &self.sources
     }
 
     /// Returns whether somebody [watches](crate::health) the members' health.

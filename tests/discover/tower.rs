@@ -1,20 +1,17 @@
-//! Pools that are fed by a source.
-
-mod common;
+//! tower's `Discover` as a source.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{Echo, echo};
 use evenkeel::discover::{self, Ended};
-use evenkeel::picker::{Context, Update};
-use evenkeel::{Backend, BackendSet, Balance, Picker, Pool};
+use evenkeel::{Balance, Pool};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tower::ServiceExt;
 use tower::discover::{Change, ServiceList};
+
+use crate::common::{Echo, echo};
+use crate::{Counting, ids};
 
 type Changes = mpsc::UnboundedSender<io::Result<Change<&'static str, Echo>>>;
 
@@ -24,13 +21,6 @@ fn source() -> (
 ) {
     let (changes, source) = mpsc::unbounded_channel();
     (changes, UnboundedReceiverStream::new(source))
-}
-
-fn ids<T: Clone>(pool: &Pool<T>) -> Vec<String> {
-    pool.list()
-        .iter()
-        .map(|backend| backend.id().to_owned())
-        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,57 +107,13 @@ async fn a_source_does_not_keep_the_pool_alive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whole_sets_make_services_for_new_members_only() {
-    let sets = [vec!["a", "b"], vec!["b", "c"], vec!["b", "c"]];
-    let sets = sets.map(|set| {
-        set.into_iter()
-            .map(|id| Backend::new(id, id))
-            .collect::<Vec<_>>()
-    });
-    let pool = Pool::new();
-    let mut made = Vec::new();
-    let ended = discover::follow_sets_with(tokio_stream::iter(sets), &pool, |id| {
-        made.push(id);
-        echo(id)
-    })
-    .await;
-    assert!(matches!(ended, Ended::Source));
-    assert_eq!(made, ["a", "b", "c"]);
-    assert_eq!(ids(&pool), ["b", "c"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_address_that_moved_is_followed_and_keeps_its_handle() {
-    let pool = Pool::from([Backend::new("pod-1", "10.0.0.1:80")]);
-    let handle = pool.get("pod-1").unwrap().handle();
-    let sets = tokio_stream::iter([[Backend::new("pod-1", "10.0.0.9:80")]]);
-    discover::follow_sets(sets, &pool).await;
-    assert_eq!(pool.value("pod-1"), Some("10.0.0.9:80"));
-    assert_eq!(pool.get("pod-1").unwrap().handle(), handle);
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_is_ready_together_is_published_together() {
     let pool = Pool::new();
-    let prepared = Arc::<AtomicUsize>::default();
-    let _balance = Balance::new(pool.clone(), Counting(Arc::clone(&prepared)));
-    let before = prepared.load(Ordering::Relaxed);
+    let (counting, prepared) = Counting::new();
+    let _balance = Balance::new(pool.clone(), counting);
+    let before = prepared();
     let many = ServiceList::new::<()>(std::iter::repeat_with(|| echo("a")).take(1000));
     discover::follow(many, &pool).await;
     assert_eq!(pool.len(), 1000);
-    assert_eq!(prepared.load(Ordering::Relaxed), before + 1);
-}
-
-/// Counts the sets that it is prepared for.
-struct Counting(Arc<AtomicUsize>);
-
-impl Picker<()> for Counting {
-    fn pick(&self, _: &dyn BackendSet, (): &(), _: &mut Context) -> Option<usize> {
-        Some(0)
-    }
-
-    fn prepare(&self, _: &Update<'_>) -> Option<Arc<dyn Picker<()>>> {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        None
-    }
+    assert_eq!(prepared(), before + 1);
 }

@@ -1,0 +1,259 @@
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::time::Sleep;
+use tower::BoxError;
+
+use super::follow::Follow;
+use super::pending::{Pending, Said};
+use super::source::{Skipped, Source, Updates};
+use super::view::{Deed, Empty, View};
+use crate::causes::causes;
+use crate::set::{Feeder, Pool, WeakPool};
+use crate::time::{later, now};
+
+/// Why a source's feeding ended. The pool keeps the members that it had then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Ended {
+    /// The source has no more to say.
+    #[error("the source ended")]
+    Source,
+    /// The source failed, and cannot be opened again.
+    #[error("the source failed")]
+    Failed(#[source] BoxError),
+    /// Nobody has the pool any more.
+    #[error("the pool was dropped")]
+    PoolDropped,
+}
+
+/// So many updates are read at once, before others have their turn.
+const AT_ONCE: usize = 1024;
+
+/// So many new entries that are no good become events at once; the rest is only counted.
+const TOLD: usize = 100;
+
+/// So many of them are kept in mind, so that a source of nothing else does not fill the memory.
+const REMEMBERED: usize = 100_000;
+
+/// A source that feeds a pool, under way.
+pub(super) struct Driver<S: Source, T, M> {
+    follow: Follow<S>,
+    pool: WeakPool<T>,
+    make: M,
+    feeder: Feeder,
+    view: View<S::Value>,
+    pending: Pending<S::Value>,
+    /// When the pool was changed last.
+    applied: Option<Instant>,
+    /// So many streams in a row had no update.
+    failures: u32,
+    /// What is wrong with the entries that are left out at the moment.
+    skipped: HashMap<Arc<str>, Arc<str>>,
+}
+
+enum Step {
+    /// It is time to change the pool.
+    Apply,
+    /// The stream is over.
+    Over(Option<BoxError>),
+    PoolDropped,
+}
+
+impl<S, T, M> Driver<S, T, M>
+where
+    S: Source,
+    S::Value: Clone,
+    T: Clone,
+    M: FnMut(&S::Value) -> T,
+{
+    pub(super) fn new(
+        mut follow: Follow<S>,
+        pool: &Pool<T>,
+        make: M,
+        same: fn(&S::Value, &S::Value) -> bool,
+    ) -> Self {
+        Self {
+            pool: pool.downgrade(),
+            make,
+            feeder: pool.feeder(follow.source.name()),
+            view: View::new(follow.subset.take(), follow.allow_empty, same),
+            pending: Pending::new(),
+            applied: None,
+            failures: 0,
+            skipped: HashMap::new(),
+            follow,
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Ended {
+        let mut error = None;
+        while let Some(mut updates) = self.follow.source.watch() {
+            error = loop {
+                match self.step(&mut updates).await {
+                    Step::Apply => {
+                        if self.apply().is_none() {
+                            return Ended::PoolDropped;
+                        }
+                        // A source that always has more must not keep others from the thread.
+                        tokio::task::yield_now().await;
+                    }
+                    Step::Over(error) => break error,
+                    Step::PoolDropped => return Ended::PoolDropped,
+                }
+            };
+            drop(updates);
+            // What it has said until then is good.
+            if !self.pending.is_empty() && self.apply().is_none() {
+                return Ended::PoolDropped;
+            }
+            self.failures = self.failures.saturating_add(1);
+            match &error {
+                Some(error) => self.feeder.stale(text(error)),
+                // That a stream ends now and then is how some sources are.
+                None if self.failures > 1 => self.feeder.stale("the stream ended".into()),
+                None => {}
+            }
+            if self.pause().await.is_none() {
+                return Ended::PoolDropped;
+            }
+        }
+        self.feeder.ended(error.as_ref().map(text));
+        error.map_or(Ended::Source, Ended::Failed)
+    }
+
+    /// Reads updates until there is something to do.
+    async fn step(&mut self, updates: &mut Updates<S::Value>) -> Step {
+        let mut timer: Option<Pin<Box<Sleep>>> = None;
+        poll_fn(|cx| {
+            if self.feeder.poll_closed(cx.waker()).is_ready() {
+                return Poll::Ready(Step::PoolDropped);
+            }
+            let over = self.read(updates, cx);
+            if over.is_ready() || self.pending.is_empty() {
+                return over.map(Step::Over);
+            }
+            let due = self
+                .applied
+                .map(|applied| later(applied, self.follow.merge_within));
+            let Some(due) = due.filter(|&due| due > now()) else {
+                return Poll::Ready(Step::Apply);
+            };
+            let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due.into())));
+            timer.as_mut().poll(cx).map(|()| Step::Apply)
+        })
+        .await
+    }
+
+    /// Reads what there is. Ready when the stream is over.
+    fn read(
+        &mut self,
+        updates: &mut Updates<S::Value>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<BoxError>> {
+        for _ in 0..AT_ONCE {
+            match updates.as_mut().poll_next(cx) {
+                Poll::Ready(Some(Ok(update))) => {
+                    self.failures = 0;
+                    self.pending.add(update);
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(error)),
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Changes the pool, if anybody has it still.
+    fn apply(&mut self) -> Option<()> {
+        let pool = self.pool.upgrade()?;
+        let merged = self.pending.take();
+        let (whole, mut said) = (merged.whole, merged.said);
+        for (_, backend) in &mut said {
+            *backend = backend.take().map(&mut self.follow.adjust);
+        }
+        self.tell_of_skipped(whole, &said, merged.skipped);
+        match self.view.take(whole, said) {
+            Ok(deeds) => {
+                self.change(&pool, deeds);
+                self.feeder.fresh(self.view.len());
+            }
+            Err(Empty) => self.feeder.stale("an empty set, which is not taken".into()),
+        }
+        self.applied = Some(now());
+        Some(())
+    }
+
+    fn change(&mut self, pool: &Pool<T>, deeds: Vec<Deed<S::Value>>) {
+        let make = &mut self.make;
+        if deeds.is_empty() {
+            return;
+        }
+        pool.edit(|edit| {
+            for deed in deeds {
+                match deed {
+                    Deed::Remove(id) => edit.remove(&id),
+                    // Somebody may have removed it by hand.
+                    Deed::Put {
+                        backend,
+                        other_value: false,
+                    } if pool.contains(backend.id()) => edit.resettle(backend),
+                    Deed::Put { backend, .. } => {
+                        let value = make(&backend.value);
+                        edit.insert(backend.with_value(value));
+                    }
+                }
+            }
+        });
+    }
+
+    /// What was told before is not told again.
+    fn tell_of_skipped(&mut self, whole: bool, said: &[Said<S::Value>], skipped: Vec<Skipped>) {
+        if skipped.is_empty() && self.skipped.is_empty() {
+            return;
+        }
+        let known = |skipped: &Skipped| self.skipped.get(&skipped.entry) == Some(&skipped.why);
+        let new = skipped.iter().filter(|skipped| !known(skipped));
+        let new = new.take(TOLD).cloned().collect::<Vec<_>>();
+        if whole {
+            self.skipped.clear();
+        } else {
+            for (id, _) in said {
+                self.skipped.remove(id);
+            }
+        }
+        for Skipped { entry, why } in skipped {
+            if self.skipped.len() < REMEMBERED {
+                self.skipped.insert(entry, why);
+            }
+        }
+        let new = new.into_iter().map(|Skipped { entry, why }| (entry, why));
+        self.feeder.skipped(self.skipped.len(), new);
+    }
+
+    /// Waits before the next stream, unless the pool is dropped.
+    async fn pause(&mut self) -> Option<()> {
+        let delay = self.follow.backoff.delay(self.failures.max(1));
+        let mut sleep = Box::pin(tokio::time::sleep(delay.max(Duration::from_millis(1))));
+        poll_fn(|cx| {
+            if self.feeder.poll_closed(cx.waker()).is_ready() {
+                return Poll::Ready(None);
+            }
+            sleep.as_mut().poll(cx).map(Some)
+        })
+        .await
+    }
+}
+
+/// An error with its causes.
+fn text(error: &BoxError) -> Arc<str> {
+    let error: &(dyn std::error::Error + 'static) = &**error;
+    let causes: Vec<String> = causes(error).map(ToString::to_string).collect();
+    causes.join(": ").into()
+}

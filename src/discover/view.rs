@@ -1,0 +1,140 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::pending::Said;
+use crate::backend::Backend;
+use crate::set::Subset;
+
+/// What one source has in a pool, and what it says there is, where that is not the same.
+pub(super) struct View<V> {
+    /// What the pool has of it.
+    fed: HashMap<Arc<str>, Backend<V>>,
+    says: Says<V>,
+    allow_empty: bool,
+    same: fn(&V, &V) -> bool,
+}
+
+enum Says<V> {
+    /// What the pool has of it.
+    TheSame,
+    /// There is nobody; the pool keeps the last good set.
+    Nothing,
+    /// More than what the pool has, which is a subset of it.
+    More(Subset, HashMap<Arc<str>, Backend<V>>),
+}
+
+/// What is to be done to a pool.
+pub(super) enum Deed<V> {
+    Put {
+        backend: Backend<V>,
+        /// Whether the pool needs another value for it than it has, if it has one.
+        other_value: bool,
+    },
+    Remove(Arc<str>),
+}
+
+/// A source says that there is nobody, which is not to be believed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Empty;
+
+impl<V: Clone> View<V> {
+    pub(super) fn new(subset: Option<Subset>, allow_empty: bool, same: fn(&V, &V) -> bool) -> Self {
+        Self {
+            fed: HashMap::new(),
+            says: subset.map_or(Says::TheSame, |subset| Says::More(subset, HashMap::new())),
+            allow_empty,
+            same,
+        }
+    }
+
+    /// How many the pool has of it.
+    pub(super) fn len(&self) -> usize {
+        self.fed.len()
+    }
+
+    /// Takes what the source says: with `whole`, all that there is.
+    pub(super) fn take(&mut self, whole: bool, said: Vec<Said<V>>) -> Result<Vec<Deed<V>>, Empty> {
+        match &mut self.says {
+            Says::More(subset, all) => {
+                if whole {
+                    all.clear();
+                }
+                for (id, backend) in said {
+                    match backend {
+                        Some(backend) => all.insert(id, backend),
+                        None => all.remove(&id),
+                    };
+                }
+                if all.is_empty() && !self.allow_empty {
+                    return Err(Empty);
+                }
+                let chosen = subset.choose(all.values()).into_iter().cloned().collect();
+                Ok(self.become_all_of(chosen))
+            }
+            Says::TheSame if !whole => self.change(said),
+            Says::TheSame | Says::Nothing => {
+                let all: Vec<_> = said
+                    .into_iter()
+                    .filter_map(|(_, backend)| backend)
+                    .collect();
+                if all.is_empty() && !self.allow_empty {
+                    self.says = Says::Nothing;
+                    return Err(Empty);
+                }
+                self.says = Says::TheSame;
+                Ok(self.become_all_of(all))
+            }
+        }
+    }
+
+    fn change(&mut self, said: Vec<Said<V>>) -> Result<Vec<Deed<V>>, Empty> {
+        let any_left = || {
+            let stay = said.iter().any(|(_, backend)| backend.is_some());
+            let leave = said.iter().filter(|(id, _)| self.fed.contains_key(id));
+            stay || leave.count() < self.fed.len()
+        };
+        if !self.allow_empty && !any_left() {
+            self.says = Says::Nothing;
+            return Err(Empty);
+        }
+        let mut deeds = Vec::with_capacity(said.len());
+        for (id, backend) in said {
+            match backend {
+                Some(backend) => self.put(backend, &mut deeds),
+                None => {
+                    if self.fed.remove(&id).is_some() {
+                        deeds.push(Deed::Remove(id));
+                    }
+                }
+            }
+        }
+        Ok(deeds)
+    }
+
+    fn become_all_of(&mut self, all: Vec<Backend<V>>) -> Vec<Deed<V>> {
+        let mut deeds = Vec::new();
+        // Who leaves is what is left of the old ones when all others are taken out.
+        let mut old = std::mem::take(&mut self.fed);
+        self.fed.reserve(all.len());
+        for backend in all {
+            if let Some((id, known)) = old.remove_entry(&backend.id) {
+                self.fed.insert(id, known);
+            }
+            self.put(backend, &mut deeds);
+        }
+        deeds.extend(old.into_keys().map(Deed::Remove));
+        deeds
+    }
+
+    fn put(&mut self, backend: Backend<V>, deeds: &mut Vec<Deed<V>>) {
+        let known = self.fed.get(&backend.id);
+        let other_value = known.is_none_or(|known| !(self.same)(&known.value, &backend.value));
+        if other_value || known.is_none_or(|known| known.settings != backend.settings) {
+            self.fed.insert(Arc::clone(&backend.id), backend.clone());
+            deeds.push(Deed::Put {
+                backend,
+                other_value,
+            });
+        }
+    }
+}
