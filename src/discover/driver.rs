@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -80,7 +81,7 @@ where
         Self {
             pool: pool.downgrade(),
             make,
-            feeder: pool.feeder(follow.source.name()),
+            feeder: pool.feeder(&follow.source.name()),
             view: View::new(follow.subset.take(), follow.allow_empty, same),
             pending: Pending::new(),
             applied: None,
@@ -251,9 +252,16 @@ where
     }
 }
 
-/// An error with its causes.
+/// An error with its causes. Some errors print theirs themselves.
 fn text(error: &BoxError) -> Arc<str> {
-    let error: &(dyn std::error::Error + 'static) = &**error;
-    let causes: Vec<String> = causes(error).map(ToString::to_string).collect();
-    causes.join(": ").into()
+    let error: &(dyn Error + 'static) = &**error;
+    let mut text = String::new();
+    for cause in causes(error).map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text.into()
 }

@@ -455,7 +455,7 @@ impl<T: Clone> Pool<T> {
 
     /// Lists a source of the members; it leaves when what this returns is dropped.
     #[cfg(feature = "tower")]
-    pub(crate) fn feeder(&self, name: String) -> Feeder {
+    pub(crate) fn feeder(&self, name: &str) -> Feeder {
         Feeder::new(&self.shared.sources, name)
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
 
-use super::{PoolStatus, TierStatus};
+use super::{PoolStatus, SourceStatus, TierStatus};
 use crate::backend::{BackendInfo, Counts, Failure, Latencies, State};
 use crate::time::now;
 
@@ -26,6 +26,7 @@ pub(crate) struct PoolView<'a> {
     queued: usize,
     states: States<'a>,
     tiers: &'a [TierStatus],
+    sources: Vec<SourceView<'a>>,
     requests: Requests,
     failures: Failures,
     latencies: Option<Latencies>,
@@ -61,6 +62,11 @@ impl<'a> PoolView<'a> {
             queued: status.queued(),
             states: States(status),
             tiers: status.tiers(),
+            sources: status
+                .sources()
+                .iter()
+                .map(|source| SourceView::new(source, status.at()))
+                .collect(),
             requests: counts.into(),
             failures: counts.into(),
             latencies: status.latencies(),
@@ -182,6 +188,34 @@ struct TierView {
 }
 
 #[derive(Serialize)]
+struct SourceView<'a> {
+    name: &'a str,
+    state: &'static str,
+    /// For how long it has been in this state.
+    since_seconds: f64,
+    /// How long ago the pool took what it says.
+    updated_seconds: Option<f64>,
+    error: Option<&'a str>,
+    members: usize,
+    skipped: usize,
+}
+
+impl<'a> SourceView<'a> {
+    fn new(source: &'a SourceStatus, now: Instant) -> Self {
+        let ago = |then| seconds(now.saturating_duration_since(then));
+        Self {
+            name: source.name(),
+            state: source.state().name(),
+            since_seconds: ago(source.since()),
+            updated_seconds: source.updated().map(ago),
+            error: source.error(),
+            members: source.members(),
+            skipped: source.skipped(),
+        }
+    }
+}
+
+#[derive(Serialize)]
 struct LatenciesView {
     samples: u64,
     p50_seconds: Option<f64>,
@@ -210,6 +244,12 @@ impl Serialize for Counts {
             failures: (*self).into(),
         };
         view.serialize(serializer)
+    }
+}
+
+impl Serialize for SourceStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        SourceView::new(self, now()).serialize(serializer)
     }
 }
 

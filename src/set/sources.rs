@@ -122,14 +122,23 @@ impl Sources {
     expect(dead_code, reason = "sources are streams")
 )]
 impl Feeder {
-    pub(super) fn new(sources: &Arc<Sources>, name: String) -> Self {
+    pub(super) fn new(sources: &Arc<Sources>, name: &str) -> Self {
         let mut inner = sources.inner();
         inner.ids += 1;
         let id = inner.ids;
+        // Names tell sources apart, in events and metrics as well.
+        let is_taken = |name: &str| inner.list.iter().any(|listed| &*listed.status.name == name);
+        let mut unique = name.to_owned();
+        for number in 2.. {
+            if !is_taken(&unique) {
+                break;
+            }
+            unique = format!("{name} #{number}");
+        }
         inner.list.push(Listed {
             id,
             status: SourceStatus {
-                name: name.into(),
+                name: unique.into(),
                 state: SourceState::Connecting,
                 since: now(),
                 updated: None,
@@ -248,7 +257,7 @@ impl Drop for Feeder {
 }
 
 impl SourceStatus {
-    /// Returns what it is called.
+    /// Returns what it is called. Of several of one name the second is `NAME #2`, and so on.
     pub fn name(&self) -> &str {
         &self.name
     }

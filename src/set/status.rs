@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use super::sources::SourceStatus;
+use super::sources::{SourceState, SourceStatus};
 use super::tally::Tally;
 use crate::backend::{BackendInfo, Counts, Latencies, State};
 
@@ -191,6 +191,14 @@ impl fmt::Display for PoolStatus {
         }
         for tier in self.tiers().iter().filter(|tier| tier.panic) {
             write!(f, "{comma}tier {} in panic", tier.priority)?;
+            comma = ", ";
+        }
+        for source in self
+            .sources
+            .iter()
+            .filter(|source| source.state() != SourceState::Fresh)
+        {
+            write!(f, "{comma}{} {}", source.name(), source.state())?;
             comma = ", ";
         }
         if f.alternate() {

@@ -39,6 +39,9 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, status: &PoolStatus) -> fmt::Res
         let widths = rows.iter().map(|row| row[column].chars().count());
         widths.max().unwrap_or(0)
     });
+    for source in status.sources() {
+        write!(f, "\nsource {source}")?;
+    }
     for row in &rows {
         let mut line = String::new();
         for (column, (cell, width)) in row.iter().zip(widths).enumerate() {

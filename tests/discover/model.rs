@@ -85,23 +85,22 @@ async fn run(words: Vec<Word>, allow_empty: bool, subset: bool) {
     ends.push(Word::Wait);
     for word in ends {
         apply(&mut model, &word);
-        match update(&word) {
-            Some(update) => says.send(Ok(update)).unwrap(),
-            None => {
-                tokio::time::sleep(Duration::from_millis(150)).await;
-                if allow_empty || !model.is_empty() {
-                    good.clone_from(&model);
-                }
-                let list = pool.list();
-                let has: Model = list
-                    .iter()
-                    .map(|info| {
-                        let value = pool.value(info.id()).unwrap();
-                        (info.id().parse().unwrap(), (value, info.weight()))
-                    })
-                    .collect();
-                assert_eq!(has, good, "allow_empty {allow_empty}, subset {subset}");
+        if let Some(update) = update(&word) {
+            says.send(Ok(update)).unwrap();
+        } else {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            if allow_empty || !model.is_empty() {
+                good.clone_from(&model);
             }
+            let list = pool.list();
+            let has: Model = list
+                .iter()
+                .map(|info| {
+                    let value = pool.value(info.id()).unwrap();
+                    (info.id().parse().unwrap(), (value, info.weight()))
+                })
+                .collect();
+            assert_eq!(has, good, "allow_empty {allow_empty}, subset {subset}");
         }
     }
 }

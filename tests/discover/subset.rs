@@ -21,7 +21,7 @@ async fn a_subset_is_followed_and_who_leaves_is_replaced_by_one() {
         let updates = UnboundedReceiverStream::new(updates);
         let follow = Follow::new(once("list", updates)).subset(subset);
         let _feeding = follow.spawn(&pool);
-        let backends = (0..40).map(|at| Backend::new(format!("web-{at}"), at));
+        let backends = (0..40u32).map(|at| Backend::new(format!("web-{at}"), at));
         says.send(Ok(Update::all(backends))).unwrap();
         tokio::time::sleep(Duration::from_millis(200)).await;
         let before = ids(&pool);

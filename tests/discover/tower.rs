@@ -30,10 +30,10 @@ async fn changes_reach_the_pool_without_any_request() {
     let _feeding = discover::spawn(discover::follow(source, &pool));
     changes.send(Ok(Change::Insert("a", echo("a")))).unwrap();
     changes.send(Ok(Change::Insert("b", echo("b")))).unwrap();
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    tokio::time::sleep(Duration::from_millis(101)).await;
     assert_eq!(ids(&pool), ["a", "b"]);
     changes.send(Ok(Change::Remove("a"))).unwrap();
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    tokio::time::sleep(Duration::from_millis(101)).await;
     assert_eq!(ids(&pool), ["b"]);
 }
 
@@ -47,7 +47,7 @@ async fn the_insertion_of_a_live_key_swaps_the_service_and_keeps_what_is_known()
     assert_eq!(balance.clone().oneshot(()).await.unwrap(), "old");
     let handle = pool.get("a").unwrap().handle();
     changes.send(Ok(Change::Insert("a", echo("new")))).unwrap();
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    tokio::time::sleep(Duration::from_millis(101)).await;
     assert_eq!(balance.clone().oneshot(()).await.unwrap(), "new");
     assert_eq!(pool.get("a").unwrap().handle(), handle);
 }
@@ -90,7 +90,7 @@ async fn dropping_the_handle_ends_the_task() {
     let feeding = discover::spawn(discover::follow(source, &pool));
     tokio::task::yield_now().await;
     drop(feeding);
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    tokio::time::sleep(Duration::from_millis(101)).await;
     assert!(changes.send(Ok(Change::Remove("a"))).is_err());
 }
 

@@ -213,6 +213,10 @@
     write(view.panic, `In panic: too few are healthy, so health is ignored (priority ${panics.join(", ")}).`);
     const notes = [];
     if (!pool.watched) notes.push("Nobody watches the health of these backends.");
+    for (const source of pool.sources.filter((source) => source.state !== "fresh")) {
+      const error = source.error ? `: ${source.error}` : "";
+      notes.push(`Source ${source.name} ${source.state} for ${source.since_seconds.toFixed(0)} s${error}`);
+    }
     if (pool.tiers.length > 1) {
       notes.push(pool.tiers.map((tier) => `Priority ${tier.priority}: ${(tier.share * 100).toFixed(0)} % of the requests`).join(" · "));
     }

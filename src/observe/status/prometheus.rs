@@ -1,10 +1,11 @@
 //! The text format of Prometheus, version 0.0.4.
 
 use std::fmt::{self, Display, Formatter, Write};
+use std::time::Instant;
 
 use super::series::Series;
 use crate::backend::{Outcome, State};
-use crate::set::PoolStatus;
+use crate::set::{PoolStatus, SourceStatus};
 
 /// How pools are, with no more than so many backends of each one by one.
 pub(super) fn text(pools: &[(&str, PoolStatus)], most: usize) -> String {
@@ -20,6 +21,7 @@ pub(super) fn text(pools: &[(&str, PoolStatus)], most: usize) -> String {
 }
 
 type OfPool = fn(&PoolStatus) -> usize;
+type OfSource = fn(&SourceStatus, Instant) -> Option<f64>;
 type OfBackend = fn(&Series<'_>) -> Option<f64>;
 
 fn of_pools(text: &mut Text, pools: &[(&str, PoolStatus)]) {
@@ -62,6 +64,42 @@ fn of_pools(text: &mut Text, pools: &[(&str, PoolStatus)]) {
                 &[("pool", pool), ("priority", &priority)],
                 tier.share(),
             );
+        }
+    }
+    let name = "source_state";
+    text.family(
+        name,
+        "gauge",
+        "1 for the state that a source of members is in.",
+    );
+    for (pool, status) in pools {
+        for source in status.sources() {
+            let state = ("state", source.state().name());
+            text.sample(name, &[("pool", pool), ("source", source.name()), state], 1);
+        }
+    }
+    for (name, help, value) in [
+        (
+            "source_age_seconds",
+            "How long ago the pool took what a source says.",
+            (|source, now| {
+                let age = now.saturating_duration_since(source.updated()?);
+                Some(age.as_secs_f64())
+            }) as OfSource,
+        ),
+        (
+            "source_skipped",
+            "Entries of a source that are no good.",
+            |source, _| Some(source.skipped() as f64),
+        ),
+    ] {
+        text.family(name, "gauge", help);
+        for (pool, status) in pools {
+            for source in status.sources() {
+                if let Some(value) = value(source, status.at()) {
+                    text.sample(name, &[("pool", pool), ("source", source.name())], value);
+                }
+            }
         }
     }
 }
