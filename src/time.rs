@@ -24,6 +24,11 @@ pub(crate) fn since_epoch(now: Instant) -> u64 {
     now.saturating_duration_since(*EPOCH).as_nanos() as u64
 }
 
+/// The instant that is so many nanoseconds after it.
+pub(crate) fn from_epoch(nanoseconds: u64) -> Instant {
+    later(*EPOCH, Duration::from_nanos(nanoseconds))
+}
+
 /// That moment, from which virtual time can be counted.
 #[cfg(feature = "sim")]
 pub(crate) fn epoch() -> Instant {

@@ -3,21 +3,31 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use super::{Hint, Settings, State};
+use crate::time::{from_epoch, since_epoch};
 
 /// What a pool's writers know of one member's fitness: what an operator ordered, what probes found,
 /// what its traffic showed.
-#[derive(Clone, Debug)]
+///
+/// Small, since each member has one and a snapshot is made by looking at all of them: what few
+/// members have is behind a pointer.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Condition {
+    /// Since when it is in the state that follows from all of this, in nanoseconds since the epoch.
+    since: u64,
+    findings: Option<Arc<Findings>>,
+    /// How often its value was replaced, since values cannot be compared.
+    pub(crate) values: u32,
     pub(crate) hold: Hold,
     pub(crate) probed: Probed,
+}
+
+/// What was found out about a member that is not as it should be.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Findings {
     pub(crate) probe_says: Option<Arc<Why>>,
     pub(crate) ejected: Option<Ejected>,
     /// Its own responses say so, until then.
     pub(crate) degraded_until: Option<Instant>,
-    /// Since when it is in the state that follows from all of this.
-    pub(crate) since: Instant,
-    /// How often its value was replaced, since values cannot be compared.
-    pub(crate) values: u32,
 }
 
 /// What an operator ordered.
@@ -49,7 +59,7 @@ pub(crate) enum Probed {
     Unhealthy,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Ejected {
     pub(crate) until: Instant,
     pub(crate) why: Arc<Why>,
@@ -111,23 +121,52 @@ pub enum Why {
 }
 
 impl Condition {
-    pub(crate) fn new(since: Instant) -> Self {
+    pub(crate) fn new(since: Instant, probed: Probed) -> Self {
         Self {
-            hold: Hold::None,
-            probed: Probed::Unknown,
-            probe_says: None,
-            ejected: None,
-            degraded_until: None,
-            since,
+            since: since_epoch(since),
+            findings: None,
             values: 0,
+            hold: Hold::None,
+            probed,
         }
+    }
+
+    /// The same, but that nothing is known of its health.
+    pub(crate) fn forget_health(&mut self) {
+        (self.findings, self.probed) = (None, Probed::Unknown);
+    }
+
+    pub(crate) fn since(&self) -> Instant {
+        from_epoch(self.since)
+    }
+
+    pub(crate) fn set_since(&mut self, since: Instant) {
+        self.since = since_epoch(since);
+    }
+
+    pub(crate) fn ejected(&self) -> Option<&Ejected> {
+        self.findings.as_ref()?.ejected.as_ref()
+    }
+
+    pub(crate) fn degraded_until(&self) -> Option<Instant> {
+        self.findings.as_ref()?.degraded_until
+    }
+
+    pub(crate) fn probe_says(&self) -> Option<&Arc<Why>> {
+        self.findings.as_ref()?.probe_says.as_ref()
+    }
+
+    pub(crate) fn find(&mut self, change: impl FnOnce(&mut Findings)) {
+        let mut findings = self.findings.as_deref().cloned().unwrap_or_default();
+        change(&mut findings);
+        self.findings = (findings != Findings::default()).then(|| Arc::new(findings));
     }
 
     /// An operator's word counts first, then that of the source and of probes, then what the
     /// traffic showed.
     pub(crate) fn state(&self, settings: &Settings) -> State {
         let hint = settings.hint();
-        match (self.hold, self.probed, &self.ejected) {
+        match (self.hold, self.probed, self.ejected()) {
             (Hold::Drain, ..) => State::Draining,
             (Hold::Down, ..) => State::ForcedDown,
             _ if settings.weight == 0 => State::ZeroWeight,
@@ -139,7 +178,7 @@ impl Condition {
             (_, _, Some(Ejected { trial: false, .. })) => State::Ejected,
             (_, _, Some(Ejected { trial: true, .. })) => State::Trial,
             (_, Probed::Degraded, None) => State::Degraded,
-            _ if hint == Hint::Degraded || self.degraded_until.is_some() => State::Degraded,
+            _ if hint == Hint::Degraded || self.degraded_until().is_some() => State::Degraded,
             _ => State::Healthy,
         }
     }
@@ -147,11 +186,11 @@ impl Condition {
     pub(crate) fn why(&self, settings: &Settings) -> Option<&Arc<Why>> {
         match self.state(settings) {
             State::Unhealthy if settings.hint() == Hint::Unhealthy => Some(source()),
-            State::Unhealthy => self.probe_says.as_ref(),
+            State::Unhealthy => self.probe_says(),
             State::Draining if self.hold != Hold::Drain => Some(source()),
-            State::Ejected | State::Trial => self.ejected.as_ref().map(|ejected| &ejected.why),
+            State::Ejected | State::Trial => self.ejected().map(|ejected| &ejected.why),
             State::Degraded => match self.probed {
-                Probed::Degraded => self.probe_says.as_ref(),
+                Probed::Degraded => self.probe_says(),
                 _ if settings.hint() == Hint::Degraded => Some(source()),
                 _ => Some(response()),
             },
@@ -161,7 +200,7 @@ impl Condition {
 
     pub(crate) fn until(&self, settings: &Settings) -> Option<Instant> {
         match self.state(settings) {
-            State::Ejected => self.ejected.as_ref().map(|ejected| ejected.until),
+            State::Ejected => self.ejected().map(|ejected| ejected.until),
             _ => None,
         }
     }

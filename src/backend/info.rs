@@ -47,19 +47,19 @@ pub struct BackendInfo {
 pub enum State {
     /// Nothing speaks against it.
     Healthy,
-    /// A probe or its own responses say that it is to be used after the healthy.
-    Degraded,
     /// An operator says that it is healthy, whatever anything shows.
     ForcedUp,
+    /// A probe, its own responses or its source say that it is to be used after the healthy.
+    Degraded,
     /// It was ejected, and that time is over: one request at a time may show that it is well.
     Trial,
     /// It is new, and has to pass a probe first.
     Unchecked,
-    /// It fails its probes.
+    /// It fails its probes, or its source says so.
     Unhealthy,
     /// Its traffic took it out for a while.
     Ejected,
-    /// An operator drains it: no new requests, running ones finish.
+    /// An operator or its source drains it: no new requests, running ones finish.
     Draining,
     /// An operator took it out.
     ForcedDown,
@@ -247,6 +247,7 @@ impl AddAssign for Counts {
 }
 
 impl State {
+    /// In the order in which they are declared: the best first.
     pub(crate) const ALL: [Self; 10] = [
         Self::Healthy,
         Self::ForcedUp,

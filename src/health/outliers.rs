@@ -65,14 +65,14 @@ impl Outliers {
             let handle = member.live.handle();
             if let Some(mut known) = before.remove(&handle) {
                 // There were too many, and the pool has taken it back.
-                if member.condition.ejected.is_none() {
+                if member.condition.ejected().is_none() {
                     known.stage = Stage::In;
                 }
                 self.known.insert(handle, known);
                 continue;
             }
             // Another watcher may have ejected it.
-            let stage = match &member.condition.ejected {
+            let stage = match member.condition.ejected() {
                 None => Stage::In,
                 Some(ejected) if ejected.trial => Stage::Trial {
                     until: later(now, self.rules.interval),
@@ -85,7 +85,7 @@ impl Outliers {
             if let Stage::Ejected { until } | Stage::Trial { until, .. } = stage {
                 self.due.insert((until, handle));
             }
-            let degraded_until = member.condition.degraded_until;
+            let degraded_until = member.condition.degraded_until();
             self.due.extend(degraded_until.map(|until| (until, handle)));
             // What is faster than the floor says nothing.
             if let (Some(record), Some(limit)) = (member.live.record(), self.rules.latency) {

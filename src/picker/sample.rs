@@ -184,32 +184,28 @@ impl fmt::Debug for Sampler {
 
 impl Alias {
     fn new(set: &dyn BackendSet) -> Self {
-        let total: u64 = (0..set.len()).map(|rank| u64::from(set.weight(rank))).sum();
-        let usable: Vec<usize> = (0..set.len())
-            .filter(|&rank| set.weight(rank) > 0)
-            .collect();
-        let n = usable.len() as u128;
-        // In units in which a column holds `total`.
-        let mut left: Vec<u128> = usable
-            .iter()
-            .map(|&rank| u128::from(set.weight(rank)) * n)
-            .collect();
-        let full = u128::from(total);
-        let (mut small, mut large): (Vec<usize>, Vec<usize>) =
-            (0..left.len()).partition(|&column| left[column] < full);
-        let slot = |column: usize| set.handle(usable[column]).slot() as u32;
-        let mut columns: Vec<Column> = (0..left.len())
-            .map(|column| Column {
-                own: u32::MAX,
-                slot: slot(column),
-                other: slot(column),
-            })
-            .collect();
+        let slot_and_weight = |rank| (set.slot(rank) as u32, set.weight(rank));
+        let mut usable: Vec<(u32, u32)> = (0..set.len()).map(slot_and_weight).collect();
+        usable.retain(|&(_, weight)| weight > 0);
+        let n = usable.len() as u64;
+        // In units in which a column holds the sum of all weights: 2^32 backends of 2^32 fit.
+        let full: u64 = usable.iter().map(|&(_, weight)| u64::from(weight)).sum();
+        let left = usable.iter().map(|&(_, weight)| u64::from(weight) * n);
+        let mut left: Vec<u64> = left.collect();
+        let (mut small, mut large): (Vec<u32>, Vec<u32>) =
+            (0..n as u32).partition(|&column| left[column as usize] < full);
+        let whole = |&(slot, _): &(u32, u32)| Column {
+            own: u32::MAX,
+            slot,
+            other: slot,
+        };
+        let mut columns: Vec<Column> = usable.iter().map(whole).collect();
         while let (Some(poor), Some(&rich)) = (small.pop(), large.last()) {
-            columns[poor].own = ((left[poor] << 32) / full) as u32;
-            columns[poor].other = slot(rich);
-            left[rich] -= full - left[poor];
-            if left[rich] < full {
+            let (poor, richest) = (poor as usize, rich as usize);
+            columns[poor].own = (left[poor] as f64 / full as f64 * 2f64.powi(32)) as u32;
+            columns[poor].other = usable[richest].0;
+            left[richest] -= full - left[poor];
+            if left[richest] < full {
                 large.pop();
                 small.push(rich);
             }

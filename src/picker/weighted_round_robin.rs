@@ -132,7 +132,7 @@ impl<Req: ?Sized> Picker<Req> for WeightedRoundRobin {
 impl Schedule {
     fn of(set: &dyn BackendSet, start: u64) -> Self {
         let backends: Vec<(u32, u64)> = (0..set.len())
-            .map(|rank| (set.handle(rank).slot() as u32, u64::from(set.weight(rank))))
+            .map(|rank| (set.slot(rank) as u32, u64::from(set.weight(rank))))
             .filter(|&(_, weight)| weight > 0)
             .collect();
         let first = backends.first().map_or(0, |&(_, weight)| weight);

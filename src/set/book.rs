@@ -131,7 +131,7 @@ impl<T: Clone> Book<T> {
                     let hold = order(member.condition.hold);
                     let changes = hold != member.condition.hold;
                     if changes {
-                        Arc::make_mut(&mut member.condition).hold = hold;
+                        member.condition.hold = hold;
                     }
                     changes
                 }),
@@ -153,7 +153,14 @@ impl<T: Clone> Book<T> {
                 order.extend(draft.joined);
                 order
             });
-            order.retain(|&slot| self.members.get(slot as usize).is_some());
+            // A slot that was freed is not given out again within the edit.
+            if !draft.freed.is_empty() {
+                let mut is_free = vec![false; self.width as usize];
+                for &slot in &draft.freed {
+                    is_free[slot as usize] = true;
+                }
+                order.retain(|&slot| !is_free[slot as usize]);
+            }
             if order[..] != self.order[..] {
                 self.order = order.into();
                 reordered = true;
@@ -330,7 +337,7 @@ impl<T: Clone> Drop for RepairOnPanic<'_, T> {
         let free = free.map(Reverse).collect();
         let guarded = members().filter(|(_, member)| member.live.guard() != Guard::Open);
         book.guarded = guarded.map(|(slot, _)| slot).collect();
-        let ejected = members().filter(|(_, member)| member.condition.ejected.is_some());
+        let ejected = members().filter(|(_, member)| member.condition.ejected().is_some());
         book.ejected = ejected.map(|(slot, _)| slot).collect();
         book.layout = new_layout();
         (book.slots, book.order, book.free) = (slots, order.into(), free);

@@ -65,7 +65,7 @@ impl<T> List<T> {
             (equal && weight == first, sum + u64::from(weight))
         });
         if let Some(index) = index {
-            let backend = |rank| Some((list.slot(rank)?, list.weight(rank)));
+            let backend = |rank| Some((list.slot_of(rank)?, list.weight(rank)));
             list.lowest = Lowest::of(index, (0..list.len).map_while(backend));
         }
         list
@@ -84,7 +84,7 @@ impl<T> List<T> {
 
     #[inline]
     pub(crate) fn member(&self, rank: usize) -> Option<&Member<T>> {
-        self.members.get(self.slot(rank)?)
+        self.members.get(self.slot_of(rank)?)
     }
 
     /// What to heed with a pick from this list, if anything.
@@ -95,7 +95,7 @@ impl<T> List<T> {
     }
 
     #[inline]
-    fn slot(&self, rank: usize) -> Option<usize> {
+    fn slot_of(&self, rank: usize) -> Option<usize> {
         match &self.slots {
             None => (rank < self.len).then_some(rank),
             Some(slots) => slots.on.get(rank).map(|&slot| slot as usize),
@@ -132,6 +132,10 @@ impl Slots {
 
 impl<T> BackendSet for List<T> {
     ask_the_member!();
+
+    fn slot(&self, rank: usize) -> usize {
+        self.slot_of(rank).unwrap_or(rank)
+    }
 
     fn len(&self) -> usize {
         self.len

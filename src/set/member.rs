@@ -12,8 +12,7 @@ pub(crate) struct Member<T> {
     pub(crate) live: Arc<Live>,
     pub(crate) value: T,
     pub(super) settings: Settings,
-    /// Another whenever anything in it is.
-    pub(crate) condition: Arc<Condition>,
+    pub(crate) condition: Condition,
 }
 
 impl<T> Member<T> {
@@ -31,7 +30,7 @@ impl<T> Member<T> {
     pub(super) fn looks_like(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.live, &other.live)
             && self.settings == other.settings
-            && Arc::ptr_eq(&self.condition, &other.condition)
+            && self.condition == other.condition
     }
 
     pub(super) fn standing(&self) -> Standing<'_> {
@@ -58,7 +57,7 @@ impl<T> Member<T> {
             settings: settings.clone(),
             state: self.state(),
             eligible,
-            since: condition.since,
+            since: condition.since(),
             why: condition.why(settings).cloned(),
             until: condition.until(settings),
             share,
@@ -77,7 +76,7 @@ impl<T: Clone> Clone for Member<T> {
             live: Arc::clone(&self.live),
             value: self.value.clone(),
             settings: self.settings.clone(),
-            condition: Arc::clone(&self.condition),
+            condition: self.condition.clone(),
         }
     }
 }

@@ -56,7 +56,7 @@ impl<T: Clone> Book<T> {
         member.settings = wish.settings;
         if let Some(value) = value {
             let old = std::mem::replace(&mut member.value, value);
-            Arc::make_mut(&mut member.condition).values += 1;
+            member.condition.values += 1;
             draft.replaced.push(Replaced::Value { _old: old });
         }
         self.transition(slot, before);
@@ -79,10 +79,7 @@ impl<T: Clone> Book<T> {
             live: Arc::new(Live::new(Arc::clone(&wish.id), handle, self.latency)),
             value,
             settings: wish.settings,
-            condition: Arc::new(Condition {
-                probed: self.watched.newcomers(),
-                ..Condition::new(at)
-            }),
+            condition: Condition::new(at, self.watched.newcomers()),
         };
         let live = Arc::clone(&member.live);
         let state = member.state();

@@ -173,6 +173,12 @@ pub trait BackendSet {
         Handle::of_slot(rank)
     }
 
+    /// Returns the slot of the handle of the backend at `rank`. Default: that of
+    /// [`handle`](Self::handle), which may be slower to find.
+    fn slot(&self, rank: usize) -> usize {
+        self.handle(rank).slot()
+    }
+
     /// Returns the rank of the backend whose handle has this slot, or `None` when it cannot be
     /// picked now. Default: the slot is the rank.
     fn rank_of(&self, slot: usize) -> Option<usize> {

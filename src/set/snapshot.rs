@@ -182,6 +182,10 @@ impl<T> AllMembers<'_, T> {
 impl<T> BackendSet for AllMembers<'_, T> {
     ask_the_member!();
 
+    fn slot(&self, rank: usize) -> usize {
+        self.0.order.get(rank).map_or(rank, |&slot| slot as usize)
+    }
+
     fn len(&self) -> usize {
         self.0.order.len()
     }

@@ -73,10 +73,6 @@ struct Listed {
 
 /// One source's place among those of a pool, which it leaves when it is dropped. It does not keep
 /// the pool alive.
-#[cfg_attr(
-    not(feature = "tower"),
-    expect(dead_code, reason = "sources are streams")
-)]
 pub(crate) struct Feeder {
     sources: Arc<Sources>,
     id: u64,

@@ -45,7 +45,7 @@ impl<T: Clone> Book<T> {
         let Some(member) = self.members.get_mut(slot as usize) else {
             return;
         };
-        Arc::make_mut(&mut member.condition).since = at;
+        member.condition.set_since(at);
         let why = member.condition.why(&member.settings).cloned();
         self.log.push(
             at,

@@ -11,9 +11,7 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn count(&mut self, state: State) {
-        if let Some(at) = position(state) {
-            self.counts[at] += 1;
-        }
+        self.counts[state as usize] += 1;
     }
 
     pub(super) fn members(&self) -> usize {
@@ -21,7 +19,7 @@ impl Tally {
     }
 
     pub(super) fn count_of(&self, state: State) -> usize {
-        position(state).map_or(0, |at| self.counts[at])
+        self.counts[state as usize]
     }
 
     pub(super) fn healthy(&self) -> usize {
@@ -31,8 +29,4 @@ impl Tally {
     pub(super) fn is_in_panic(&self) -> bool {
         self.tiers.iter().any(TierStatus::is_in_panic)
     }
-}
-
-fn position(state: State) -> Option<usize> {
-    State::ALL.iter().position(|&other| other == state)
 }

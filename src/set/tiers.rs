@@ -188,6 +188,7 @@ impl Tier {
                 current = found.unwrap_or_else(|| {
                     tiers.push(Self {
                         priority: member.priority,
+                        healthy: Vec::with_capacity(count - place),
                         ..Self::default()
                     });
                     tiers.len() - 1

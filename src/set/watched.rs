@@ -129,7 +129,7 @@ impl<T: Clone> Book<T> {
             if probed != member.condition.probed {
                 self.rethink(slot, |condition| {
                     condition.probed = probed;
-                    condition.probe_says = None;
+                    condition.find(|findings| findings.probe_says = None);
                 });
             }
         }
@@ -157,16 +157,10 @@ impl<T: Clone> Book<T> {
             }
             let known = &member.condition;
             let nothing = known.probed == Probed::Unknown
-                && known.ejected.is_none()
-                && known.degraded_until.is_none();
+                && known.ejected().is_none()
+                && known.degraded_until().is_none();
             if !nothing {
-                self.rethink(slot, |condition| {
-                    *condition = Condition {
-                        hold: condition.hold,
-                        values: condition.values,
-                        ..Condition::new(condition.since)
-                    };
-                });
+                self.rethink(slot, Condition::forget_health);
             }
         }
         self.renew_if_changed();
@@ -214,10 +208,7 @@ impl<T: Clone> Book<T> {
         let (condition, state) = (&member.condition, member.state());
         match verdict {
             Verdict::Eject { until, why } => {
-                let again = condition
-                    .ejected
-                    .as_ref()
-                    .is_some_and(|ejected| ejected.trial);
+                let again = condition.ejected().is_some_and(|ejected| ejected.trial);
                 let ejectable = state.is_in_use() && state != State::ForcedUp;
                 if !again {
                     let left = *room.get_or_insert_with(|| self.room());
@@ -226,45 +217,48 @@ impl<T: Clone> Book<T> {
                     }
                     *room = Some(left - 1);
                 }
+                let ejected = Ejected {
+                    until,
+                    why,
+                    trial: false,
+                };
                 self.rethink(slot, |condition| {
-                    condition.ejected = Some(Ejected {
-                        until,
-                        why,
-                        trial: false,
-                    });
+                    condition.find(|findings| findings.ejected = Some(ejected));
                 });
             }
             Verdict::Try => {
-                if condition
-                    .ejected
-                    .as_ref()
-                    .is_none_or(|ejected| ejected.trial)
-                {
+                if condition.ejected().is_none_or(|ejected| ejected.trial) {
                     return false;
                 }
                 self.rethink(slot, |condition| {
-                    if let Some(ejected) = &mut condition.ejected {
-                        ejected.trial = true;
-                    }
+                    condition.find(|findings| {
+                        if let Some(ejected) = &mut findings.ejected {
+                            ejected.trial = true;
+                        }
+                    });
                 });
             }
             Verdict::TakeBack => {
-                if condition.ejected.is_none() {
+                if condition.ejected().is_none() {
                     return false;
                 }
-                self.rethink(slot, |condition| condition.ejected = None);
+                self.rethink(slot, |condition| {
+                    condition.find(|findings| findings.ejected = None);
+                });
             }
             Verdict::Probed(probed, why) => {
-                if condition.probed != probed || condition.probe_says != why {
+                if condition.probed != probed || condition.probe_says() != why.as_ref() {
                     self.rethink(slot, |condition| {
                         condition.probed = probed;
-                        condition.probe_says = why;
+                        condition.find(|findings| findings.probe_says = why);
                     });
                 }
             }
             Verdict::DegradedUntil(until) => {
-                if condition.degraded_until != until {
-                    self.rethink(slot, |condition| condition.degraded_until = until);
+                if condition.degraded_until() != until {
+                    self.rethink(slot, |condition| {
+                        condition.find(|findings| findings.degraded_until = until);
+                    });
                 }
             }
             Verdict::RestrainedUntil(until) => return self.restrain(slot, until),
@@ -299,10 +293,10 @@ impl<T: Clone> Book<T> {
         };
         let before = member.state();
         let seen = member.seen();
-        change(Arc::make_mut(&mut member.condition));
+        change(&mut member.condition);
         // What nobody can see, such as the first success of one that is trusted, is not published.
         self.stale |= member.seen() != seen;
-        if member.condition.ejected.is_some() {
+        if member.condition.ejected().is_some() {
             self.ejected.insert(slot);
         } else {
             self.ejected.remove(&slot);
@@ -322,7 +316,8 @@ impl<T: Clone> Book<T> {
         for member in self.free_members() {
             all += 1;
             out += usize::from(
-                member.condition.ejected.is_some() || member.condition.probed == Probed::Unhealthy,
+                member.condition.ejected().is_some()
+                    || member.condition.probed == Probed::Unhealthy,
             );
         }
         self.most_ejected(all).saturating_sub(out)
@@ -348,14 +343,16 @@ impl<T: Clone> Book<T> {
         let (mut ejected, mut all) = (Vec::new(), 0);
         for member in self.free_members() {
             all += 1;
-            if let Some(ejection) = &member.condition.ejected {
+            if let Some(ejection) = member.condition.ejected() {
                 ejected.push((!ejection.trial, ejection.until, member.live.handle().slot()));
             }
         }
         let excess = ejected.len().saturating_sub(self.most_ejected(all));
         ejected.sort_unstable();
         for (.., slot) in ejected.into_iter().take(excess) {
-            self.rethink(slot as u32, |condition| condition.ejected = None);
+            self.rethink(slot as u32, |condition| {
+                condition.find(|findings| findings.ejected = None);
+            });
         }
         excess > 0
     }

@@ -124,9 +124,9 @@ impl<Req: ?Sized> Picker<Req> for Adaptive {
             return Some(least);
         }
         let mut candidates = [usize::MAX; Recent::LEN + 3];
-        candidates[0] = set.handle(least).slot();
+        candidates[0] = set.slot(least);
         for (place, random) in candidates[1..3].iter_mut().zip([mix(random), mix(!random)]) {
-            *place = set.handle(below(random, n as u64) as usize).slot();
+            *place = set.slot(below(random, n as u64) as usize);
         }
         for (place, slot) in candidates[3..].iter_mut().zip(recent.slots()) {
             *place = slot;
@@ -225,10 +225,10 @@ fn costs(members: &dyn BackendSet) -> Option<Box<[f32]>> {
         return None;
     }
     let mean = members.total_weight() as f32 / members.len().max(1) as f32;
-    let end = ranks().map(|rank| members.handle(rank).slot() + 1).max();
+    let end = ranks().map(|rank| members.slot(rank) + 1).max();
     let mut costs = vec![1.0; end.unwrap_or(0)];
     for rank in ranks() {
-        costs[members.handle(rank).slot()] = mean / members.weight(rank) as f32;
+        costs[members.slot(rank)] = mean / members.weight(rank) as f32;
     }
     Some(costs.into_boxed_slice())
 }

@@ -26,7 +26,7 @@ impl Places {
         for rank in 0..set.len() {
             let name = set.hash_key(rank);
             places.list.push(Place {
-                slot: set.handle(rank).slot() as u32,
+                slot: set.slot(rank) as u32,
                 weight: set.weight(rank),
                 name: name.into(),
                 hash: xxh3_64(name.as_bytes()),
