@@ -17,7 +17,7 @@ use crate::backend::Backend;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
 /// let pool = Pool::<u16>::new();
-/// let list = fixed([Backend::new("a", 8001), Backend::new("b", 8002)]);
+/// let list = fixed([Backend::new("a", 8001u16), Backend::new("b", 8002)]);
 /// let _feeding = Follow::new(list).spawn(&pool);
 /// # tokio::time::sleep(std::time::Duration::from_millis(1)).await;
 /// assert_eq!(pool.len(), 2);

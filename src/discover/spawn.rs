@@ -13,7 +13,8 @@ use super::Ended;
 #[must_use = "dropping it ends the feeding"]
 pub struct Feeding(JoinHandle<Ended>);
 
-/// Follows a source on a task of its own.
+/// Follows a source on a task of its own: what [`Follow::spawn`](super::Follow::spawn) does, for the
+/// future of another function.
 ///
 /// # Panics
 ///
@@ -22,13 +23,14 @@ pub struct Feeding(JoinHandle<Ended>);
 /// # Examples
 ///
 /// ```
-/// use evenkeel::{Backend, Pool, discover};
+/// use evenkeel::discover::{self, Follow, Update, once};
+/// use evenkeel::{Backend, Pool};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// let pool = Pool::new();
-/// let sets = tokio_stream::iter([[Backend::new("a", 1)]]);
-/// let feeding = discover::spawn(discover::follow_sets(sets, &pool));
+/// let pool = Pool::<u16>::new();
+/// let updates = tokio_stream::iter([Ok(Update::all([Backend::new("a", 1u16)]))]);
+/// let feeding = discover::spawn(Follow::new(once("list", updates)).feed(&pool));
 /// println!("{}", feeding.await); // the source ended
 /// assert_eq!(pool.len(), 1);
 /// # }

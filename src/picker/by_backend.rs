@@ -3,34 +3,38 @@
 use std::sync::Arc;
 
 use crate::backend::Handle;
-use crate::set::BackendSet;
+use crate::set::{BackendSet, Chunks};
 
 /// One `S` for each member of a set, by slot. Tables of later sets share it for as long as the
 /// backend is a member; who comes to its slot after it begins anew.
-pub(super) struct ByBackend<S>(Box<[Option<Arc<S>>]>);
+///
+/// A request keeps the table that it was picked by, so tables share what is the same in pieces:
+/// requests that last long, while thousands of backends come and go, do not fill the memory.
+pub(super) struct ByBackend<S>(Chunks<(Handle, Arc<S>)>);
 
-/// What is kept of one backend.
-pub(super) trait OfBackend {
-    /// Nothing is known of it yet.
-    fn new(backend: Handle) -> Self;
-
-    /// Whose it is.
-    fn backend(&self) -> Handle;
-}
-
-impl<S: OfBackend> ByBackend<S> {
+impl<S: Default> ByBackend<S> {
     /// The table for a set's members: with what the one before has of them, and new ones for those
     /// who are new. O(members).
     pub(super) fn of(members: &dyn BackendSet, before: Option<&Self>) -> Self {
-        let handles = (0..members.len()).map(|rank| members.handle(rank));
-        let end = handles.clone().map(|handle| handle.slot() + 1).max();
-        let mut table = vec![None; end.unwrap_or(0)];
-        for handle in handles {
-            let known = before.and_then(|before| before.shared(handle));
-            let entry = known.map_or_else(|| Arc::new(S::new(handle)), Arc::clone);
-            table[handle.slot()] = Some(entry);
+        let mut table = before.map_or_else(Chunks::new, |before| before.0.clone());
+        let mut is_member = vec![false; table.end().max(members.len())];
+        for rank in 0..members.len() {
+            let handle = members.handle(rank);
+            let slot = handle.slot();
+            if is_member.len() <= slot {
+                is_member.resize(slot + 1, false);
+            }
+            is_member[slot] = true;
+            if table.get(slot).is_none_or(|&(known, _)| known != handle) {
+                table.replace(slot, Some((handle, Arc::default())));
+            }
         }
-        Self(table.into_boxed_slice())
+        for (slot, is_member) in is_member.into_iter().enumerate() {
+            if !is_member && table.get(slot).is_some() {
+                table.replace(slot, None);
+            }
+        }
+        Self(table)
     }
 
     /// What is known of a backend, if it is the one that has the slot.
@@ -41,18 +45,26 @@ impl<S: OfBackend> ByBackend<S> {
 
     #[inline]
     pub(super) fn shared(&self, backend: Handle) -> Option<&Arc<S>> {
-        let entry = self.0.get(backend.slot())?.as_ref();
-        entry.filter(|entry| entry.backend() == backend)
+        let (owner, known) = self.0.get(backend.slot())?;
+        (*owner == backend).then_some(known)
     }
 
     /// What is known of whoever has a slot.
     #[inline]
     pub(super) fn at(&self, slot: usize) -> Option<&S> {
-        self.0.get(slot)?.as_deref()
+        self.0.get(slot).map(|(_, known)| known.as_ref())
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &S> {
-        self.0.iter().flatten().map(Arc::as_ref)
+        (0..self.0.end()).filter_map(|slot| self.at(slot))
+    }
+
+    /// Those of its backends that another one has not: it looks only where the two differ.
+    pub(super) fn without(&self, other: Option<&Self>) -> impl Iterator<Item = &S> {
+        self.0
+            .differing(other.map(|other| &other.0))
+            .filter(move |(handle, _)| other.is_none_or(|other| other.shared(*handle).is_none()))
+            .map(|(_, known)| known.as_ref())
     }
 }
 
@@ -60,16 +72,9 @@ impl<S: OfBackend> ByBackend<S> {
 mod tests {
     use super::*;
 
-    struct Known(Handle);
-
-    impl OfBackend for Known {
-        fn new(backend: Handle) -> Self {
-            Self(backend)
-        }
-
-        fn backend(&self) -> Handle {
-            self.0
-        }
+    #[derive(Default)]
+    struct Known {
+        _something: u8,
     }
 
     struct Set(Vec<Handle>);
@@ -100,8 +105,16 @@ mod tests {
         assert!(!same(before.shared(leaves), after.shared(comes)));
         // Requests to the one that has left still find what they belong to.
         assert!(before.get(leaves).is_some());
-        assert!(after.at(2).is_some_and(|known| known.0 == comes));
+        assert!(after.at(2).is_some());
         assert!(after.at(3).is_none() && after.at(71).is_none());
         assert_eq!(after.iter().count(), 2);
+        let is = |known: &Known, other: Option<&Known>| std::ptr::eq(known, other.unwrap());
+        let left: Vec<_> = before.without(Some(&after)).collect();
+        assert!(left.len() == 1 && is(left[0], before.get(leaves)));
+        let joined: Vec<_> = after.without(Some(&before)).collect();
+        assert!(joined.len() == 1 && is(joined[0], after.get(comes)));
+        assert_eq!(after.without(None).count(), 2);
+        let same = ByBackend::of(&Set(vec![stays, comes]), Some(&after));
+        assert_eq!(same.without(Some(&after)).count(), 0);
     }
 }

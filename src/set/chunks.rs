@@ -20,6 +20,25 @@ impl<V> Chunks<V> {
     }
 }
 
+impl<V> Chunks<V> {
+    /// No element is at this index or after it.
+    pub(crate) fn end(&self) -> usize {
+        self.0.len() << BITS
+    }
+
+    /// The elements of the pieces that are not shared with another.
+    pub(crate) fn differing(&self, other: Option<&Self>) -> impl Iterator<Item = &V> {
+        let is_shared = move |(at, chunk): &(usize, &Arc<[Option<V>]>)| {
+            let other = other.and_then(|other| other.0.get(*at));
+            other.is_some_and(|other| Arc::ptr_eq(other, chunk))
+        };
+        let chunks = self.0.iter().enumerate();
+        chunks
+            .filter(move |chunk| !is_shared(chunk))
+            .flat_map(|(_, chunk)| chunk.iter().flatten())
+    }
+}
+
 impl<V: Clone> Chunks<V> {
     pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut V> {
         let chunk = self.0.get_mut(index >> BITS)?;

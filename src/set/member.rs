@@ -4,11 +4,15 @@ use std::time::Instant;
 use super::Rules;
 use super::slow_start::share;
 use super::tiers::Standing;
-use crate::backend::{BackendInfo, Condition, Counts, Live, Probed, Record, Settings, State, Why};
+use crate::backend::{
+    BackendInfo, Condition, Counts, Handle, Live, Probed, Record, Settings, State, Why,
+};
 use crate::time::since_epoch;
 
 /// One member, as the pool keeps it and as every snapshot shows it.
 pub(crate) struct Member<T> {
+    /// That of the live part, here to be read without going there.
+    pub(crate) handle: Handle,
     pub(crate) live: Arc<Live>,
     pub(crate) value: T,
     pub(super) settings: Settings,
@@ -53,7 +57,7 @@ impl<T> Member<T> {
         let record = self.live.record();
         BackendInfo {
             id: Arc::clone(self.live.shared_id()),
-            handle: self.live.handle(),
+            handle: self.handle,
             settings: settings.clone(),
             state: self.state(),
             eligible,
@@ -73,6 +77,7 @@ impl<T> Member<T> {
 impl<T: Clone> Clone for Member<T> {
     fn clone(&self) -> Self {
         Self {
+            handle: self.handle,
             live: Arc::clone(&self.live),
             value: self.value.clone(),
             settings: self.settings.clone(),
@@ -122,7 +127,7 @@ macro_rules! ask_the_member {
 
         fn handle(&self, rank: usize) -> Handle {
             let member = self.member(rank);
-            member.map_or(Handle::of_slot(rank), |member| member.live.handle())
+            member.map_or(Handle::of_slot(rank), |member| member.handle)
         }
     };
 }

@@ -76,6 +76,7 @@ impl<T: Clone> Book<T> {
         let handle = Handle::unique(slot as usize);
         let at = now();
         let member = Member {
+            handle,
             live: Arc::new(Live::new(Arc::clone(&wish.id), handle, self.latency)),
             value,
             settings: wish.settings,

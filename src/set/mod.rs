@@ -38,7 +38,6 @@ mod zones;
 
 use std::time::{Duration, Instant};
 
-#[cfg(feature = "metrics")]
 pub(crate) use self::chunks::Chunks;
 pub use self::edit::{Changes, Edit};
 pub use self::events::{Events, Happened, PoolEvent};

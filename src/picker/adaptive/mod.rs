@@ -14,7 +14,7 @@ use self::recent::Recent;
 use self::score::score;
 use self::slot::Slot;
 use self::ticks::tick;
-use super::by_backend::{ByBackend, OfBackend};
+use super::by_backend::ByBackend;
 use super::{Context, Needs, Picker, Update};
 use crate::backend::{Event, Handle, Observation};
 use crate::random::{below, mix};
@@ -65,7 +65,7 @@ use crate::set::BackendSet;
 /// Backends that fail are left alone: their share of failures, a moving average over three requests
 /// or so of which 0.4 is left 10 s after the last failure, raises the score up to 65-fold.
 ///
-/// O(16), 136 bytes for each backend, and the recording of
+/// O(16), 144 bytes for each backend, and the recording of
 /// [`Needs::OBSERVATIONS`] and [`Needs::LOAD_INDEX`]. Before it was
 /// [prepared](Picker::prepare) for a set it goes by requests in flight alone.
 ///
@@ -157,12 +157,17 @@ impl<Req: ?Sized> Picker<Req> for Adaptive {
         let members = update.members();
         let table = ByBackend::of(members, self.table.as_ref());
         // Of those that have left nothing counts any more.
-        for slot in self.table.iter().flat_map(ByBackend::iter) {
-            slot.set_listed(table.get(slot.backend()).is_some());
+        let left = self
+            .table
+            .iter()
+            .flat_map(|before| before.without(Some(&table)));
+        let left = left.map(|slot| slot.set_listed(false)).count();
+        let joined = table.without(self.table.as_ref());
+        let joined = joined.map(|slot| slot.set_listed(true)).count();
+        if left + joined > 0 {
+            let seen = table.iter().filter_map(Slot::seen);
+            self.known.learnt.set_seen(seen.map(|seen| seen.others));
         }
-        table.iter().for_each(|slot| slot.set_listed(true));
-        let seen = table.iter().filter_map(Slot::seen);
-        self.known.learnt.set_seen(seen.map(|seen| seen.others));
         Some(Arc::new(Self {
             table: Some(table),
             costs: costs(members),

@@ -2,14 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use crate::backend::Handle;
-use crate::picker::by_backend::OfBackend;
-
 /// `Relaxed` all over: each word is a hint on its own, and a reader that finds two words of
 /// different moments picks a little worse, once.
 #[repr(align(64))]
 pub(super) struct Slot {
-    backend: Handle,
     /// How many of this picker's requests are in flight there.
     own: AtomicU32,
     /// What was seen last of the others' load, and when.
@@ -38,10 +34,10 @@ pub(super) struct Seen {
     pub(super) at: u32,
 }
 
-impl OfBackend for Slot {
-    fn new(backend: Handle) -> Self {
+impl Default for Slot {
+    /// Nothing is known of it yet.
+    fn default() -> Self {
         Self {
-            backend,
             own: AtomicU32::new(0),
             seen: AtomicU64::new(
                 Seen {
@@ -55,10 +51,6 @@ impl OfBackend for Slot {
             failing: AtomicU64::new(0),
             listed: AtomicBool::new(true),
         }
-    }
-
-    fn backend(&self) -> Handle {
-        self.backend
     }
 }
 
@@ -200,7 +192,7 @@ mod tests {
     use super::*;
 
     fn slot() -> Slot {
-        Slot::new(Handle::of_slot(0))
+        Slot::default()
     }
 
     #[test]

@@ -57,7 +57,7 @@ use crate::set::BackendSet;
 /// The paper's rate control is not part of this: a [limit](crate::backend::Backend::max_in_flight) bounds what
 /// a backend is given.
 ///
-/// O(n), or O(choices); 40 bytes for each member. It learns only once it was
+/// O(n), or O(choices); 64 bytes for each member. It learns only once it was
 /// [prepared](Picker::prepare); before, it goes by requests in flight alone.
 ///
 /// # References

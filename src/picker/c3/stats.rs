@@ -3,12 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::backend::{Handle, Observation, Outcome};
-use crate::picker::by_backend::OfBackend;
+use crate::backend::{Observation, Outcome};
 
 /// In nanoseconds and requests. `Relaxed`: each number stands for itself.
 pub(super) struct Stats {
-    backend: Handle,
     pub(super) response: Average,
     pub(super) service: Average,
     pub(super) queue: Average,
@@ -24,19 +22,15 @@ const ALPHA: f64 = 0.9;
 /// What a failure counts as at least: 1 s, as in the pool's own latency.
 const FAILED: f64 = 1e9;
 
-impl OfBackend for Stats {
-    fn new(backend: Handle) -> Self {
+impl Default for Stats {
+    /// Nothing is known of it yet.
+    fn default() -> Self {
         Self {
-            backend,
             response: Average::new(),
             service: Average::new(),
             queue: Average::new(),
             at: AtomicU64::new(0),
         }
-    }
-
-    fn backend(&self) -> Handle {
-        self.backend
     }
 }
 

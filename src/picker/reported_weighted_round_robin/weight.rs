@@ -2,13 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::backend::Handle;
 use crate::load::LoadReport;
-use crate::picker::by_backend::OfBackend;
 
 /// The weight that a backend's reports give it. Shared by all tables that know the backend.
 pub(super) struct ReportedWeight {
-    backend: Handle,
     /// An `f64`.
     weight: AtomicU64,
     /// When the reports began to come, in nanoseconds.
@@ -24,18 +21,14 @@ pub(super) struct Periods {
     pub(super) expiration: u64,
 }
 
-impl OfBackend for ReportedWeight {
-    fn new(backend: Handle) -> Self {
+impl Default for ReportedWeight {
+    /// Nothing is known of it yet.
+    fn default() -> Self {
         Self {
-            backend,
             weight: AtomicU64::new(0),
             since: AtomicU64::new(0),
             last: AtomicU64::new(0),
         }
-    }
-
-    fn backend(&self) -> Handle {
-        self.backend
     }
 }
 
@@ -124,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_weight_is_used_after_the_blackout_and_until_it_expires() {
-        let weight = ReportedWeight::new(Handle::of_slot(0));
+        let weight = ReportedWeight::default();
         assert_eq!(weight.usable(1_000 * SECOND, PERIODS), None);
         for second in 1_000..1_006 {
             weight.note(5.0, second * SECOND, PERIODS);
@@ -141,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_report_in_time_keeps_the_weight_in_use() {
-        let weight = ReportedWeight::new(Handle::of_slot(0));
+        let weight = ReportedWeight::default();
         weight.note(5.0, 1_000 * SECOND, PERIODS);
         weight.note(6.0, 1_180 * SECOND - 1, PERIODS);
         assert_eq!(weight.usable(1_180 * SECOND, PERIODS), Some(6.0));
@@ -153,7 +146,7 @@ mod tests {
             blackout: 0,
             ..PERIODS
         };
-        let weight = ReportedWeight::new(Handle::of_slot(0));
+        let weight = ReportedWeight::default();
         weight.note(5.0, 0, periods);
         assert_eq!(weight.usable(0, periods), Some(5.0));
     }
