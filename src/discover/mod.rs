@@ -13,6 +13,7 @@
 
 mod driver;
 mod follow;
+mod growth;
 mod pending;
 mod simple;
 mod source;
