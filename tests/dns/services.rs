@@ -219,10 +219,10 @@ async fn a_target_that_fails_keeps_the_addresses_it_had_and_is_named() {
 }
 
 #[tokio::test]
-async fn thousands_of_targets_are_looked_up_a_few_at_a_time() {
+async fn more_than_a_thousand_targets_are_looked_up_a_few_at_a_time() {
     let server = NameServer::start().await;
     let mut records = Vec::new();
-    for at in 0..2000 {
+    for at in 0..1300 {
         let target = format!("t{at}.x");
         records.push(service(NAME, (0, 1), &target, 80));
         server.says(
@@ -241,7 +241,7 @@ async fn thousands_of_targets_are_looked_up_a_few_at_a_time() {
         .timeout(std::time::Duration::from_secs(30))
         .unwrap();
     let _feeding = follow(dns).spawn(&pool);
-    until("2,000 members", || pool.len() == 2000).await;
+    until("1,300 members", || pool.len() == 1300).await;
     let tcp: Vec<_> = server
         .asked()
         .into_iter()
@@ -266,5 +266,6 @@ async fn many_targets_without_an_answer_are_given_up_early() {
     until_stale(&pool, "request timed out").await;
     let asked = server.asked();
     let names: std::collections::HashSet<_> = asked.iter().map(|question| &question.name).collect();
-    assert!(names.len() < 200, "{}", names.len());
+    // The name itself; 33 in a row; those that were under way beside the last of them.
+    assert!(names.len() <= 1 + 33 + 15, "{}", names.len());
 }
