@@ -6,6 +6,7 @@ mod failures;
 mod server;
 mod services;
 mod settings;
+mod traffic;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

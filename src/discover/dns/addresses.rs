@@ -127,3 +127,30 @@ pub(super) fn ip(record: &RData) -> Option<IpAddr> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_the_hosts_file_has_only_the_addresses_that_stand_there() {
+        let mut hosts = Hosts::default();
+        let text = "10.0.0.1 api.test\n10.0.0.2 api.test\n::1 six.test\n";
+        hosts.read_hosts_conf(text.as_bytes()).unwrap();
+        let find = |name: &str, family| {
+            let mut name: Name = name.parse().unwrap();
+            name.set_fqdn(true);
+            let families = in_hosts(&hosts, &name, family)?;
+            let counts = families.into_iter();
+            Some(
+                counts
+                    .map(|(_, answer)| answer.unwrap().records.len())
+                    .collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(find("api.test", IpFamily::Any), Some(vec![2, 0]));
+        assert_eq!(find("api.test", IpFamily::V6), Some(vec![0]));
+        assert_eq!(find("six.test", IpFamily::Any), Some(vec![0, 1]));
+        assert_eq!(find("other.test", IpFamily::Any), None);
+    }
+}

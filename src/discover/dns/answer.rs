@@ -134,3 +134,121 @@ fn negative(message: &Message) -> Option<u32> {
     });
     ttls.next()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use hickory_resolver::proto::op::{MessageType, OpCode};
+    use hickory_resolver::proto::rr::rdata::{A, CNAME, SOA};
+
+    use super::*;
+
+    fn name(at: usize) -> Name {
+        Name::from_ascii(format!("n{at}.test.")).unwrap()
+    }
+
+    fn message(answers: Vec<Record>) -> Message {
+        let mut message = Message::new(1, MessageType::Response, OpCode::Query);
+        message.answers = answers;
+        message
+    }
+
+    fn alias(from: usize, to: usize, ttl: u32) -> Record {
+        Record::from_rdata(name(from), ttl, RData::CNAME(CNAME(name(to))))
+    }
+
+    fn address(of: usize, ttl: u32) -> Record {
+        Record::from_rdata(name(of), ttl, RData::A(A::new(10, 0, 0, of as u8)))
+    }
+
+    #[test]
+    fn what_there_is_not_is_believed_for_as_long_as_the_zone_says() {
+        let soa = SOA::new(name(0), name(0), 1, 1, 1, 1, 7);
+        let mut message = message(vec![alias(0, 1, 30)]);
+        message.metadata.response_code = ResponseCode::NXDomain;
+        message.authorities = vec![Record::from_rdata(name(0), 60, RData::SOA(soa))];
+        let mut trail = Trail::new(name(0), RecordType::A);
+        let answer = trail.follow(message).unwrap().unwrap();
+        assert!(answer.is_empty());
+        assert_eq!(answer.ttl, Some(7));
+    }
+
+    #[test]
+    fn whatever_points_at_whatever_the_way_has_an_end_and_it_is_the_right_one() {
+        let seed = std::env::var("SEED")
+            .ok()
+            .and_then(|seed| seed.parse().ok());
+        let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+        println!("SEED={seed}");
+        let mut random = fastrand::Rng::with_seed(seed);
+        for _ in 0..2000 {
+            // Each name is an alias, has an address, or is not there.
+            let count = random.usize(1..30);
+            let spread = random.usize(1..=count);
+            let records: Vec<Option<Record>> = (0..count)
+                .map(|at| match random.u8(..10) {
+                    0 => Some(address(at, random.u32(1..100))),
+                    1 => None,
+                    _ => Some(alias(
+                        at,
+                        (at + random.usize(1..=spread)) % count,
+                        random.u32(1..100),
+                    )),
+                })
+                .collect();
+            let next = |at: usize| match &records[at].as_ref()?.data {
+                RData::CNAME(to) => (0..count).find(|&at| name(at) == to.0),
+                _ => None,
+            };
+            let mut way = vec![0];
+            let mut visited = HashSet::from([0]);
+            let mut loops = false;
+            while let Some(at) = next(way[way.len() - 1]) {
+                loops = !visited.insert(at);
+                if loops {
+                    break;
+                }
+                way.push(at);
+            }
+            let end = way[way.len() - 1];
+            let ttl = way
+                .iter()
+                .filter_map(|&at| Some(records[at].as_ref()?.ttl))
+                .min();
+            let there = records[end].is_some();
+
+            // A message has some of them, in any order.
+            let mut trail = Trail::new(name(0), RecordType::A);
+            let mut messages = 0;
+            let result = loop {
+                messages += 1;
+                assert!(messages <= count + 1);
+                let at = (0..count).find(|&at| name(at) == trail.name).unwrap();
+                let mut some: Vec<Record> = records
+                    .iter()
+                    .flatten()
+                    .filter(|record| record.name == name(at) || random.bool())
+                    .cloned()
+                    .collect();
+                random.shuffle(&mut some);
+                match trail.follow(message(some)) {
+                    Ok(None) => {}
+                    Ok(Some(answer)) => break Ok(answer),
+                    Err(failure) => break Err(failure),
+                }
+            };
+            match result {
+                Err(Failure::Loop { .. }) => assert!(loops),
+                Err(Failure::TooManyAliases { .. }) => assert!(way.len() > MOST_ALIASES),
+                Err(failure) => panic!("{failure}"),
+                Ok(answer) => {
+                    assert!(!loops);
+                    assert_eq!(answer.ttl, ttl);
+                    let expected = there.then(|| address(end, 0).data);
+                    assert_eq!(answer.records, Vec::from_iter(expected));
+                }
+            }
+        }
+    }
+}

@@ -188,3 +188,71 @@ impl Question {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
+    use hickory_resolver::proto::rr::RData;
+    use hickory_resolver::proto::rr::rdata::{A, SRV};
+    use tokio::net::UdpSocket;
+
+    use super::super::Dns;
+    use super::*;
+
+    /// Knows `api` and a service in `two.test`, and has trouble with `bad.one.test`.
+    async fn serve(socket: UdpSocket) {
+        let mut buffer = [0; 1500];
+        loop {
+            let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+            let mut message = Message::from_vec(&buffer[..length]).unwrap();
+            message.metadata.message_type = MessageType::Response;
+            let query = message.queries[0].clone();
+            let name = query.name().clone();
+            let data = match (&*name.to_ascii(), query.query_type()) {
+                ("api.two.test." | "bad.two.test.", RecordType::A) => {
+                    Some(RData::A(A::new(10, 0, 0, 1)))
+                }
+                ("_http._tcp.two.test.", RecordType::SRV) => {
+                    let target = Name::from_ascii("api.two.test.").unwrap();
+                    Some(RData::SRV(SRV::new(0, 0, 80, target)))
+                }
+                ("bad.one.test.", _) => {
+                    message.metadata.response_code = ResponseCode::ServFail;
+                    None
+                }
+                _ => None,
+            };
+            let records = data.map(|data| Record::from_rdata(name, 0, data));
+            message.add_answers(records);
+            socket
+                .send_to(&message.to_vec().unwrap(), from)
+                .await
+                .unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn names_are_searched_for_until_there_is_something_and_no_further_than_a_failure() {
+        let socket = UdpSocket::bind(("127.0.0.1", 0)).await.unwrap();
+        let server = socket.local_addr().unwrap();
+        tokio::spawn(serve(socket));
+        let mut servers = Servers::open(&[server], None).unwrap();
+        servers.search.domains = ["one.test.", "two.test."]
+            .map(|name| name.parse().unwrap())
+            .into();
+        servers.search.ndots = 2;
+        let look_up = async |dns: Dns| {
+            let found = look_up(&dns.settings, &servers, &dns.known).await;
+            found.map(|(update, _)| format!("{update:?}"))
+        };
+        let found = look_up(Dns::new("api", 80).unwrap()).await.unwrap();
+        assert!(found.contains("10.0.0.1:80"), "{found}");
+        let found = look_up(Dns::srv("_http._tcp").unwrap()).await.unwrap();
+        assert!(found.contains("10.0.0.1:80"), "{found}");
+        // An absolute name is what it is.
+        let found = look_up(Dns::new("api.", 80).unwrap()).await.unwrap();
+        assert!(!found.contains("10.0.0.1"), "{found}");
+        let failure = look_up(Dns::new("bad", 80).unwrap()).await.unwrap_err();
+        assert!(failure.to_string().contains("bad.one.test"), "{failure}");
+    }
+}

@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn what_is_no_name_is_refused_and_named() {
         let long_label = "a".repeat(64);
-        let long = ["a".repeat(60); 5].join(".");
+        let long = [&*"a".repeat(60); 5].join(".");
         for bad in [
             "",
             ".",

@@ -163,3 +163,30 @@ fn address(config: &NameServerConfig) -> SocketAddr {
     let port = config.connections.first();
     SocketAddr::new(config.ip, port.map_or(53, |connection| connection.port))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn servers_that_are_given_are_all_that_there_are() {
+        let given = [[127, 0, 0, 1], [127, 0, 0, 2]].map(|ip| SocketAddr::from((ip, 5353)));
+        let servers = Servers::open(&given, None).unwrap();
+        let addresses: Vec<_> = servers.list.iter().map(|server| server.address).collect();
+        assert_eq!(addresses, given);
+        assert!(servers.search.domains.is_empty());
+        assert!(servers.hosts().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn without_any_the_system_is_asked_what_its_servers_are() {
+        match Servers::open(&[], None) {
+            Ok(servers) => assert!(!servers.list.is_empty() && servers.hosts),
+            // Not every machine has some.
+            Err(failure) => {
+                let expected = "the system's DNS configuration cannot be read";
+                assert_eq!(failure.to_string(), expected);
+            }
+        }
+    }
+}
