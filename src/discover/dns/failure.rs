@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hickory_resolver::net::NetError;
+use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::RecordType;
 
 /// Why a look-up has no result, not even that there is nothing.
@@ -16,6 +17,13 @@ pub(super) enum Failure {
         server: SocketAddr,
         #[source]
         source: Arc<NetError>,
+    },
+    #[error("{kind} of {name}: {server} answers with {code}")]
+    Code {
+        name: String,
+        kind: RecordType,
+        server: SocketAddr,
+        code: ResponseCode,
     },
     #[error("{kind} of {name}: {server} only refers to other servers; it does not look names up")]
     Referral {
@@ -58,6 +66,7 @@ impl Failure {
         match self {
             Self::NoAnswer { server, source, .. } => format!("{server}: {source}"),
             Self::Configuration(source) => format!("{self}: {source}"),
+            Self::Code { server, code, .. } => format!("{server} answers with {code}"),
             _ => self.to_string(),
         }
     }

@@ -61,6 +61,29 @@
 //! domains, as `ndots` says. A failure ends this search, since what comes after might be another
 //! service. With servers that are given all names are absolute.
 //!
+//! # TLS
+//!
+//! A certificate is made out for a name, and connections are made to addresses:
+//!
+//! ```no_run
+//! use evenkeel::Pool;
+//! use evenkeel::discover::Follow;
+//! use evenkeel::discover::dns::Dns;
+//! use evenkeel::http::Address;
+//! use std::net::SocketAddr;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), evenkeel::InvalidSetting> {
+//! let address = |address: &SocketAddr| {
+//!     let https: Address = format!("https://{address}").parse().expect("a host and a port");
+//!     https.with_server_name("api.example.com")
+//! };
+//! let pool = Pool::new();
+//! let _feeding = Follow::new(Dns::new("api.example.com", 443)?).spawn_with(&pool, address);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # References
 //!
 //! RFC 1034, RFC 1035, RFC 2181 (TTL), RFC 2308 (negative answers), RFC 2782 (SRV).

@@ -141,6 +141,12 @@ impl Server {
                 }
                 Ok(Reply::Nothing(nothing.negative_ttl.map(valid)))
             }
+            Err(NetError::Dns(DnsError::ResponseCode(code))) => Err(Failure::Code {
+                name: text(name),
+                kind,
+                server: self.address,
+                code,
+            }),
             Err(source) => Err(Failure::NoAnswer {
                 name: text(name),
                 kind,
