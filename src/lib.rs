@@ -42,6 +42,7 @@
 //! # Features
 //!
 //! * `http` (default): [`http`], and all of `tower`.
+//! * `dns`: `discover::dns`, names as a source of backends; and all of `tower`.
 //! * `sticky`: [`http::sticky`].
 //! * `load-reports`: [`http::load_reports`].
 //! * `proxy`: `http::proxy`, a reverse proxy.

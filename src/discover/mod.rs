@@ -8,9 +8,12 @@
 //! | [`fixed`] | a list that never changes | |
 //! | [`source()`], [`once`] | what a stream of yours says | |
 //! | [`follow`] | what tower's [`Discover`] says | |
+//! | `dns::Dns` | A, AAAA and SRV records | `dns` |
 //!
 //! What happens when a source fails, and how to use many clients with many backends, is in the guide.
 
+#[cfg(feature = "dns")]
+pub mod dns;
 mod driver;
 mod follow;
 mod growth;
