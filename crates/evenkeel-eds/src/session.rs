@@ -297,13 +297,13 @@ impl<P: Protocol> Session<P> {
                 } = *taken;
                 self.memory().version = Some(version);
                 self.good_for(good_for);
-                let policy = Arc::new(assignment.policy);
+                let policy = Arc::clone(&assignment.policy);
                 self.setup.policy.send_if_modified(|last| {
                     let differs = *last != policy;
                     *last = policy;
                     differs
                 });
-                Some(assignment.update)
+                Some(assignment.into_update())
             }
             News::StillGood(good_for) => {
                 // Nothing was said before that could be good still.

@@ -15,9 +15,6 @@ pub(super) fn socket_address(address: Option<&Address>) -> Result<SocketAddr, St
 }
 
 fn ip_and_port(address: &SocketAddress) -> Result<SocketAddr, String> {
-    if address.protocol != Protocol::Tcp as i32 {
-        return Err("its protocol is not TCP".into());
-    }
     if !address.resolver_name.is_empty() {
         return Err(format!("it needs the resolver {:?}", address.resolver_name));
     }
@@ -56,5 +53,17 @@ pub(super) fn written(address: &Address) -> String {
                 Some(PortSpecifier::PortValue(port)) => format!("{}:{port}", socket.address),
             },
         },
+    }
+}
+
+/// What the address says of the protocol, where that is not TCP. Envoy ignores it.
+pub(super) fn protocol(address: &Address) -> Option<String> {
+    let Some(Kind::SocketAddress(socket)) = &address.address else {
+        return None;
+    };
+    match Protocol::try_from(socket.protocol) {
+        Ok(Protocol::Tcp) => None,
+        Ok(other) => Some(other.as_str_name().to_owned()),
+        Err(_) => Some(socket.protocol.to_string()),
     }
 }

@@ -3,7 +3,7 @@ use envoy_types::pb::envoy::config::endpoint::v3::{Endpoint, LbEndpoint, Localit
 use evenkeel::Backend;
 use evenkeel::backend::Hint;
 
-use super::address::written;
+use super::address::{protocol, written};
 use super::text::text;
 
 /// What a locality says of all of its endpoints.
@@ -42,6 +42,9 @@ pub(super) fn of_endpoint<V>(
     }
     if outer.health_status != HealthStatus::Unknown as i32 {
         backend = backend.metadata("envoy.health_status", name);
+    }
+    if let Some(protocol) = endpoint.address.as_ref().and_then(protocol) {
+        backend = backend.metadata("envoy.protocol", protocol);
     }
     backend = label(backend, "envoy.hostname", &endpoint.hostname);
     backend = label(
@@ -97,13 +100,19 @@ fn metadata<V>(mut backend: Backend<V>, prefix: &str, metadata: Option<&Metadata
     let Some(metadata) = metadata else {
         return backend;
     };
+    let mut entries = Vec::new();
     for (filter, fields) in &metadata.filter_metadata {
         for (key, value) in &fields.fields {
-            backend = backend.metadata(format!("{prefix}{filter}/{key}"), text(value));
+            entries.push((format!("{prefix}{filter}/{key}"), text(value)));
         }
     }
     for (filter, typed) in &metadata.typed_filter_metadata {
-        backend = backend.metadata(format!("{prefix}{filter}/@type"), &*typed.type_url);
+        entries.push((format!("{prefix}{filter}/@type"), typed.type_url.clone()));
+    }
+    // Where two are called the same, it is always the same one that counts.
+    entries.sort_unstable();
+    for (key, value) in entries {
+        backend = backend.metadata(key, value);
     }
     backend
 }

@@ -9,6 +9,7 @@ mod weights;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3::Locality;
 use envoy_types::pb::envoy::config::endpoint::v3 as pb;
@@ -33,8 +34,20 @@ pub(crate) struct Mapping {
 /// An assignment that can be used.
 #[derive(Debug)]
 pub(crate) struct Assignment {
-    pub(crate) update: Update<Address>,
-    pub(crate) policy: Policy,
+    pub(crate) backends: Vec<Backend<Address>>,
+    /// Entries, and why they are left out.
+    pub(crate) skipped: Vec<(String, String)>,
+    pub(crate) policy: Arc<Policy>,
+}
+
+impl Assignment {
+    pub(crate) fn into_update(self) -> Update<Address> {
+        let mut update = Update::all(self.backends);
+        for (entry, why) in self.skipped {
+            update = update.skip(entry, why);
+        }
+        update
+    }
 }
 
 /// The highest priority number that the protocol allows.
@@ -61,12 +74,12 @@ impl Mapping {
             .map(Policy::read)
             .unwrap_or_default();
         let wrong = wrong.into_iter().map(|why| ("policy".to_owned(), why));
-        let skipped: Vec<_> = reading.skipped.drain(..).chain(wrong).collect();
-        let mut update = Update::all(reading.backends(self));
-        for (entry, why) in skipped {
-            update = update.skip(entry, why);
-        }
-        Ok(Assignment { update, policy })
+        let skipped = reading.skipped.drain(..).chain(wrong).collect();
+        Ok(Assignment {
+            backends: reading.backends(self),
+            skipped,
+            policy: Arc::new(policy),
+        })
     }
 }
 
