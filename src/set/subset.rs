@@ -18,7 +18,7 @@ use crate::backend::Backend;
 /// | --- | --- | --- |
 /// | a client has to know | its number: 0, 1, 2 … without gaps | nothing but a name of its own |
 /// | a backend should have | a number: 0, 1, 2 … | nothing |
-/// | clients of a backend, 10,000 of each, 30 in a subset | 30 to 30 | 11 to 53 |
+/// | clients of a backend, 10,000 of each, 30 in a subset | 30 to 30 | 12 to 52 |
 /// | a backend leaves: clients that change another connection | none | none |
 ///
 /// Of each [priority](Backend::priority) there are so many, so that there is something to fall back
