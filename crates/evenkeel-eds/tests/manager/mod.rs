@@ -100,6 +100,13 @@ impl Manager {
         soon(self.streams.recv()).await.unwrap()
     }
 
+    /// However long it takes.
+    pub(crate) async fn next_stream(
+        &mut self,
+    ) -> Option<Conversation<DiscoveryRequest, DiscoveryResponse>> {
+        self.streams.recv().await
+    }
+
     pub(crate) async fn delta(
         &mut self,
     ) -> Conversation<DeltaDiscoveryRequest, DeltaDiscoveryResponse> {
