@@ -215,7 +215,8 @@ impl Source for Eds {
     type Value = Address;
 
     fn name(&self) -> String {
-        format!("eds {} from {}", self.cluster, self.server.uri())
+        let server = self.server.uri().to_string();
+        format!("eds {} from {}", self.cluster, server.trim_end_matches('/'))
     }
 
     fn watch(&mut self) -> Option<Updates<Address>> {

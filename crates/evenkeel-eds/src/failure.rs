@@ -27,6 +27,8 @@ pub enum Failure {
         resource: Arc<str>,
         /// How long it had, from [`Eds::initial_fetch_timeout`](crate::Eds::initial_fetch_timeout).
         within: Duration,
+        /// What was wrong with the last response that had it, if there was one.
+        refused: Option<String>,
     },
     /// The time is over for which the last assignment was good, and there is no other.
     Expired,
@@ -55,8 +57,16 @@ impl fmt::Display for Failure {
             }
             Self::Closed => f.write_str("the management server ended the stream"),
             Self::NotRead => f.write_str("the management server does not read the answers to it"),
-            Self::NoAssignment { resource, within } => {
-                write!(f, "no assignment of {resource:?} within {within:?}")
+            Self::NoAssignment {
+                resource,
+                within,
+                refused,
+            } => {
+                write!(f, "no assignment of {resource:?} within {within:?}")?;
+                match refused {
+                    Some(why) => write!(f, "; what came was refused, {why}"),
+                    None => Ok(()),
+                }
             }
             Self::Expired => f.write_str("the last assignment has expired"),
         }

@@ -54,8 +54,7 @@
 //! address the first counts, as in Envoy. A field of the policy that is no good is left out in the same way.
 //!
 //! **A response** is refused, by a NACK that says why, and is an event, when it cannot be decoded, has another
-//! type, has the resource twice, or has endpoints of which none is usable. The last good set stays, and the
-//! source is as fresh as it was. The second NACK in a row, and those after it, wait for 100 ms, 200 ms, up to
+//! type, has the resource twice, or has endpoints of which none is usable. The last good set stays. The second NACK in a row, and those after it, wait for 100 ms, 200 ms, up to
 //! 10 s, so that a server that repeats itself does not keep both sides busy.
 //!
 //! **An empty assignment** is acknowledged. Whether it is taken is for

@@ -2,34 +2,29 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+mod messages;
+
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
-use envoy_types::pb::envoy::config::core::v3::address::Address as AddressKind;
-use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
-use envoy_types::pb::envoy::config::core::v3::{Address, HealthStatus, Locality, SocketAddress};
-use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
-use envoy_types::pb::envoy::config::endpoint::v3::{
-    ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints,
-};
 use envoy_types::pb::envoy::service::discovery::v3::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse, Resource,
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
 };
 use envoy_types::pb::envoy::service::endpoint::v3::endpoint_discovery_service_server::{
     EndpointDiscoveryService, EndpointDiscoveryServiceServer,
 };
-use envoy_types::pb::google::protobuf::{Any, UInt32Value};
 use evenkeel::Pool;
-use evenkeel::http::Address as Value;
+use evenkeel::http::Address;
 use evenkeel::set::SourceStatus;
-use prost::{Message, Name};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
+
+pub(crate) use self::messages::*;
 
 /// Nothing here takes that long, unless it never comes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -229,137 +224,20 @@ pub(crate) async fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -
     within.unwrap_or_else(|_| panic!("never: {what}"))
 }
 
-pub(crate) fn ids(pool: &Pool<Value>) -> Vec<String> {
+pub(crate) fn ids(pool: &Pool<Address>) -> Vec<String> {
     let list = pool.list();
     let mut ids: Vec<_> = list.iter().map(|backend| backend.id().to_owned()).collect();
     ids.sort();
     ids
 }
 
-pub(crate) async fn until_ids(pool: &Pool<Value>, expected: &[&str]) {
+pub(crate) async fn until_ids(pool: &Pool<Address>, expected: &[&str]) {
     until(&format!("{expected:?}"), || {
         (ids(pool) == expected).then_some(())
     })
     .await;
 }
 
-pub(crate) fn source(pool: &Pool<Value>) -> SourceStatus {
+pub(crate) fn source(pool: &Pool<Address>) -> SourceStatus {
     pool.status().sources()[0].clone()
-}
-
-// Messages.
-
-pub(crate) fn endpoint(address: &str) -> LbEndpoint {
-    let address: SocketAddr = address.parse().unwrap();
-    LbEndpoint {
-        host_identifier: Some(HostIdentifier::Endpoint(Endpoint {
-            address: Some(socket_address(&address.ip().to_string(), address.port())),
-            ..Endpoint::default()
-        })),
-        ..LbEndpoint::default()
-    }
-}
-
-pub(crate) fn weighted(address: &str, weight: u32) -> LbEndpoint {
-    LbEndpoint {
-        load_balancing_weight: Some(UInt32Value { value: weight }),
-        ..endpoint(address)
-    }
-}
-
-pub(crate) fn with_health(address: &str, health: HealthStatus) -> LbEndpoint {
-    LbEndpoint {
-        health_status: health as i32,
-        ..endpoint(address)
-    }
-}
-
-pub(crate) fn socket_address(address: &str, port: u16) -> Address {
-    Address {
-        address: Some(AddressKind::SocketAddress(SocketAddress {
-            address: address.to_owned(),
-            port_specifier: Some(PortSpecifier::PortValue(u32::from(port))),
-            ..SocketAddress::default()
-        })),
-    }
-}
-
-/// A locality of one zone.
-pub(crate) fn zone(
-    zone: &str,
-    priority: u32,
-    endpoints: impl IntoIterator<Item = LbEndpoint>,
-) -> LocalityLbEndpoints {
-    LocalityLbEndpoints {
-        locality: Some(Locality {
-            region: "here".into(),
-            zone: zone.into(),
-            sub_zone: String::new(),
-        }),
-        priority,
-        lb_endpoints: endpoints.into_iter().collect(),
-        ..LocalityLbEndpoints::default()
-    }
-}
-
-pub(crate) fn assignment(
-    cluster: &str,
-    endpoints: impl IntoIterator<Item = LocalityLbEndpoints>,
-) -> ClusterLoadAssignment {
-    ClusterLoadAssignment {
-        cluster_name: cluster.into(),
-        endpoints: endpoints.into_iter().collect(),
-        ..ClusterLoadAssignment::default()
-    }
-}
-
-/// Of one locality, of endpoints that only have an address.
-pub(crate) fn plain(cluster: &str, addresses: &[&str]) -> ClusterLoadAssignment {
-    let endpoints = addresses.iter().map(|address| endpoint(address));
-    assignment(cluster, [zone("a", 0, endpoints)])
-}
-
-pub(crate) fn any(message: &ClusterLoadAssignment) -> Any {
-    Any {
-        type_url: ClusterLoadAssignment::type_url(),
-        value: message.encode_to_vec(),
-    }
-}
-
-pub(crate) fn response(
-    version: &str,
-    nonce: &str,
-    resources: impl IntoIterator<Item = Any>,
-) -> DiscoveryResponse {
-    DiscoveryResponse {
-        version_info: version.into(),
-        nonce: nonce.into(),
-        type_url: ClusterLoadAssignment::type_url(),
-        resources: resources.into_iter().collect(),
-        ..DiscoveryResponse::default()
-    }
-}
-
-pub(crate) fn resource(version: &str, message: &ClusterLoadAssignment) -> Resource {
-    Resource {
-        name: message.cluster_name.clone(),
-        version: version.into(),
-        resource: Some(any(message)),
-        ..Resource::default()
-    }
-}
-
-pub(crate) fn delta_response(
-    nonce: &str,
-    resources: impl IntoIterator<Item = Resource>,
-    removed: &[&str],
-) -> DeltaDiscoveryResponse {
-    DeltaDiscoveryResponse {
-        nonce: nonce.into(),
-        system_version_info: nonce.into(),
-        type_url: ClusterLoadAssignment::type_url(),
-        resources: resources.into_iter().collect(),
-        removed_resources: removed.iter().map(|&name| name.to_owned()).collect(),
-        ..DeltaDiscoveryResponse::default()
-    }
 }

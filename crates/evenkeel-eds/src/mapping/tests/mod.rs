@@ -1,4 +1,7 @@
-use std::collections::{HashMap, HashSet};
+mod properties;
+mod skipped;
+
+use std::collections::HashMap;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::core::v3::address::Address as AddressKind;
@@ -17,8 +20,6 @@ use envoy_types::pb::google::protobuf::{
 };
 use evenkeel::Pool;
 use evenkeel::backend::{BackendInfo, State};
-use proptest::prelude::*;
-use prost::Message;
 
 use super::*;
 
@@ -30,15 +31,15 @@ fn socket(address: &str, port: u32) -> SocketAddress {
     }
 }
 
-fn at(socket: SocketAddress) -> Option<core::Address> {
+fn at(socket: SocketAddress) -> core::Address {
     let address = Some(AddressKind::SocketAddress(socket));
-    Some(core::Address { address })
+    core::Address { address }
 }
 
-fn of(address: Option<core::Address>) -> LbEndpoint {
+fn of(address: impl Into<Option<core::Address>>) -> LbEndpoint {
     LbEndpoint {
         host_identifier: Some(HostIdentifier::Endpoint(Endpoint {
-            address,
+            address: address.into(),
             ..Endpoint::default()
         })),
         ..LbEndpoint::default()
@@ -81,14 +82,6 @@ fn info(backends: Vec<Backend<Address>>) -> Vec<BackendInfo> {
     pool.list()
 }
 
-/// What is wrong with one endpoint beside a good one.
-fn problem(bad: LbEndpoint) -> (String, String) {
-    let mut assignment = read(&all([locality([bad, endpoint(80)])]));
-    assert_eq!(assignment.backends.len(), 1);
-    assert_eq!(assignment.skipped.len(), 1);
-    assignment.skipped.remove(0)
-}
-
 #[test]
 fn what_an_endpoint_says_is_there_in_the_backend() {
     let value = |kind| Value { kind: Some(kind) };
@@ -118,16 +111,16 @@ fn what_an_endpoint_says_is_there_in_the_backend() {
         )]),
     };
     let inner = Endpoint {
-        address: at(socket("2001:db8::0001", 8443)),
+        address: Some(at(socket("2001:db8::0001", 8443))),
         hostname: "shop.example".into(),
         observability_name: "shop-1".into(),
         additional_addresses: vec![AdditionalAddress {
-            address: at(socket("10.0.0.2", 8443)),
+            address: Some(at(socket("10.0.0.2", 8443))),
         }],
         health_check_config: Some(HealthCheckConfig {
             port_value: 9000,
             hostname: "health.example".into(),
-            address: at(socket("10.0.0.3", 9001)),
+            address: Some(at(socket("10.0.0.3", 9001))),
             disable_active_health_check: true,
         }),
     };
@@ -214,128 +207,6 @@ fn a_status_of_the_future_and_a_protocol_are_kept_as_they_are() {
     assert_eq!(backends[0].state(), State::Healthy);
     assert_eq!(backends[0].metadata("envoy.health_status"), Some("77"));
     assert_eq!(backends[1].metadata("envoy.protocol"), Some("UDP"));
-}
-
-#[test]
-fn what_cannot_be_connected_to_is_left_out_with_the_reason() {
-    let named = SocketAddress {
-        port_specifier: Some(PortSpecifier::NamedPort("http".into())),
-        ..socket("10.0.0.1", 0)
-    };
-    let no_port = SocketAddress {
-        port_specifier: None,
-        ..socket("10.0.0.1", 0)
-    };
-    let resolver = SocketAddress {
-        resolver_name: "mine".into(),
-        ..socket("10.0.0.1", 80)
-    };
-    let namespace = SocketAddress {
-        network_namespace_filepath: "/run/netns/x".into(),
-        ..socket("10.0.0.1", 81)
-    };
-    let pipe = Some(core::Address {
-        address: Some(AddressKind::Pipe(Pipe {
-            path: "/run/x".into(),
-            mode: 0,
-        })),
-    });
-    let by_name = LbEndpoint {
-        host_identifier: Some(HostIdentifier::EndpointName("x".into())),
-        ..LbEndpoint::default()
-    };
-    let nameless = "endpoint 0 of the locality without a name";
-    let cases = [
-        (
-            of(at(named)),
-            "10.0.0.1:http",
-            "its port is a name, \"http\"",
-        ),
-        (of(at(no_port)), "10.0.0.1", "it has no port"),
-        (
-            of(at(resolver)),
-            "10.0.0.1:80",
-            "it needs the resolver \"mine\"",
-        ),
-        (
-            of(at(namespace)),
-            "10.0.0.1:81",
-            "it is in the network namespace \"/run/netns/x\"",
-        ),
-        (of(pipe), "pipe /run/x", "it is a pipe, \"/run/x\""),
-        (
-            of(at(socket("localhost", 80))),
-            "localhost:80",
-            "\"localhost\" is not an IP address",
-        ),
-        (of(at(socket("", 80))), ":80", "\"\" is not an IP address"),
-        (endpoint(0), "10.0.0.1:0", "its port is 0"),
-        (endpoint(65_536), "10.0.0.1:65536", "its port is 65536"),
-        (of(None), nameless, "it has no address"),
-        (
-            by_name,
-            nameless,
-            "it is only the name of an endpoint, \"x\"",
-        ),
-        (LbEndpoint::default(), nameless, "it is empty"),
-        (weighted(81, 0), "10.0.0.1:81", "its weight is 0"),
-    ];
-    for (bad, entry, why) in cases {
-        assert_eq!(problem(bad), (entry.to_owned(), why.to_owned()));
-    }
-}
-
-#[test]
-fn of_endpoints_with_one_address_the_first_counts_as_in_envoy() {
-    let assignment = read(&all([
-        locality([weighted(80, 3)]),
-        LocalityLbEndpoints {
-            priority: 1,
-            ..locality([weighted(80, 5)])
-        },
-    ]));
-    assert_eq!(assignment.skipped.len(), 1);
-    let backends = info(assignment.backends);
-    assert_eq!((backends[0].weight(), backends[0].priority()), (3, 0));
-}
-
-#[test]
-fn a_locality_that_is_no_good_is_left_out_as_a_whole() {
-    let named = |mut locality: LocalityLbEndpoints| {
-        locality.locality = Some(Locality {
-            region: "eu".into(),
-            zone: String::new(),
-            sub_zone: "s".into(),
-        });
-        locality
-    };
-    let too_low = LocalityLbEndpoints {
-        priority: 129,
-        ..locality([endpoint(81)])
-    };
-    let no_weight = LocalityLbEndpoints {
-        load_balancing_weight: Some(UInt32Value { value: 0 }),
-        ..locality([endpoint(81)])
-    };
-    let leds = LocalityLbEndpoints {
-        lb_config: Some(LbConfig::LedsClusterLocalityConfig(
-            LedsClusterLocalityConfig::default(),
-        )),
-        ..LocalityLbEndpoints::default()
-    };
-    for (bad, why) in [
-        (too_low, "its priority is 129, above 128"),
-        (no_weight, "its weight is 0"),
-        (
-            leds,
-            "its endpoints are to be asked for by themselves (LEDS)",
-        ),
-    ] {
-        let assignment = read(&all([named(bad), locality([endpoint(80)])]));
-        assert_eq!(assignment.backends.len(), 1);
-        let expected = ("locality eu/s".to_owned(), why.to_owned());
-        assert_eq!(assignment.skipped, [expected]);
-    }
 }
 
 #[test]
@@ -430,111 +301,4 @@ fn what_is_said_of_the_whole_can_be_read_and_what_of_it_is_wrong_is_told() {
             .iter()
             .all(|(entry, _)| entry == "policy")
     );
-}
-
-/// Everything is odd in it now and then.
-fn any_assignment() -> impl Strategy<Value = ClusterLoadAssignment> {
-    let number = || prop_oneof![Just(0u32), Just(1), 0..200u32, Just(u32::MAX), any::<u32>()];
-    let weight = move || prop::option::of(number().prop_map(|value| UInt32Value { value }));
-    let text = || prop_oneof!["[a-c]{0,2}", "10\\.0\\.0\\.[1-3]", Just("::1".to_owned())];
-    let address = move || (text(), number(), any::<bool>(), any::<i32>());
-    let address = move || {
-        address().prop_map(|(text, port, named, protocol)| SocketAddress {
-            port_specifier: Some(if named && port % 8 == 0 {
-                PortSpecifier::NamedPort("http".into())
-            } else {
-                PortSpecifier::PortValue(port)
-            }),
-            protocol: protocol % 3,
-            ..socket(&text, port)
-        })
-    };
-    let endpoint = (address(), weight(), any::<i32>(), text()).prop_map(
-        |(address, load_balancing_weight, health, hostname)| LbEndpoint {
-            load_balancing_weight,
-            health_status: health % 8,
-            host_identifier: Some(HostIdentifier::Endpoint(Endpoint {
-                address: at(address),
-                hostname,
-                ..Endpoint::default()
-            })),
-            ..LbEndpoint::default()
-        },
-    );
-    let endpoints = prop::collection::vec(endpoint, 0..6);
-    let locality = (text(), number(), weight(), endpoints).prop_map(
-        |(zone, priority, load_balancing_weight, endpoints)| LocalityLbEndpoints {
-            locality: Some(Locality {
-                zone,
-                ..Locality::default()
-            }),
-            priority: if priority < 200 {
-                priority % 3
-            } else {
-                priority
-            },
-            load_balancing_weight,
-            ..locality(endpoints)
-        },
-    );
-    prop::collection::vec(locality, 0..6).prop_map(all)
-}
-
-fn check(message: &ClusterLoadAssignment) -> Result<(), TestCaseError> {
-    let given: usize = message.endpoints.iter().map(|l| l.lb_endpoints.len()).sum();
-    for locality_weights in [LocalityWeights::Ignored, LocalityWeights::Multiplied] {
-        let mapping = Mapping {
-            https: true,
-            locality_weights,
-        };
-        let Ok(assignment) = mapping.read(message) else {
-            prop_assert!(given > 0 || !message.endpoints.is_empty());
-            continue;
-        };
-        let ids: HashSet<_> = assignment.backends.iter().map(Backend::id).collect();
-        prop_assert_eq!(ids.len(), assignment.backends.len());
-        prop_assert!(assignment.backends.len() <= given);
-        if assignment.skipped.is_empty() {
-            prop_assert_eq!(assignment.backends.len(), given);
-        }
-        let backends = info(assignment.backends);
-        if locality_weights == LocalityWeights::Ignored {
-            prop_assert!(backends.iter().all(|backend| backend.weight() > 0));
-        }
-        // Of no priority all weights are lost.
-        for backend in &backends {
-            let tier = backends.iter();
-            let mut tier = tier.filter(|other| other.priority() == backend.priority());
-            prop_assert!(tier.any(|other| other.weight() > 0));
-        }
-    }
-    Ok(())
-}
-
-proptest! {
-    #[test]
-    fn any_assignment_is_read_or_refused(message in any_assignment()) {
-        check(&message)?;
-    }
-
-    #[test]
-    fn any_bytes_are_read_or_refused(
-        message in any_assignment(),
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..20),
-        cut in any::<prop::sample::Index>(),
-    ) {
-        let mut bytes = message.encode_to_vec();
-        if !bytes.is_empty() {
-            for (at, byte) in changes {
-                let at = at.index(bytes.len());
-                bytes[at] = byte;
-            }
-            if cut.index(4) == 0 {
-                bytes.truncate(cut.index(bytes.len()));
-            }
-        }
-        if let Ok(message) = ClusterLoadAssignment::decode(&*bytes) {
-            check(&message)?;
-        }
-    }
 }
