@@ -161,7 +161,7 @@ impl Eds {
         self
     }
 
-    /// Sets the largest response that is read, in bytes. Default 64 MiB, some 500,000 endpoints. A
+    /// Sets the largest response that is read, in bytes. Default 64 MiB, more than a million endpoints without metadata. A
     /// larger one ends the stream.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What goes over the wire, with a management server of the published protobuf.
 
 mod answers;
+mod connections;
 #[path = "../manager/mod.rs"]
 mod manager;
 mod streams;
