@@ -111,6 +111,7 @@ pub use self::set::{BackendSet, Pool};
 
 #[cfg(all(
     doctest,
+    feature = "dns",
     feature = "metrics",
     feature = "proxy",
     feature = "status",
