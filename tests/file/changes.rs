@@ -1,5 +1,6 @@
 //! However the file is changed, the pool has what it says.
 
+use std::fmt::Write;
 use std::fs;
 use std::time::Duration;
 
@@ -88,14 +89,13 @@ async fn a_file_that_is_written_bit_by_bit_is_no_error_and_no_half_is_taken() {
 
     let mut text = String::new();
     for at in 0..20 {
-        text.push_str(&format!("[[backend]]\naddress = \"b{at:02}:1\"\n"));
+        writeln!(text, "[[backend]]\naddress = \"b{at:02}:1\"").unwrap();
         fs::write(&path, &text[..text.len() - 3]).unwrap();
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     fs::write(&path, &text).unwrap();
     until("all of them", || pool.len() == 20).await;
-    let sizes = std::iter::from_fn(|| events.try_next());
-    for event in sizes {
+    for event in std::iter::from_fn(|| events.try_next()) {
         assert!(!event.to_string().contains("stale"), "{event}");
     }
 }
@@ -154,11 +154,10 @@ async fn what_leaves_nobody_is_taken_only_by_who_allows_it() {
     assert_eq!(ids(&pools[1].0), ["a:1"]);
 }
 
-/// Of this process, so that it can be the only test that looks at it.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_watch_ends_with_the_pool_and_with_the_feeding() {
-    // Other tests of this process have watches of their own, so it is looked for by the directory.
+    // Other tests of this process have watches of their own, so this one is known by its directory.
     let directory = Directory::new();
     let path = directory.join("backends.json");
     replace(&path, r#"["a:1"]"#);

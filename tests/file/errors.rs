@@ -64,7 +64,7 @@ async fn a_file_that_this_user_must_not_read_is_read_when_it_may() {
     let directory = Directory::new();
     let path = directory.join("backends.json");
     replace(&path, r#"["a:1"]"#);
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o0)).unwrap();
     if fs::read(&path).is_ok() {
         println!("skipped: this user may read everything");
         return;
