@@ -157,3 +157,64 @@ impl From<Health> for Hint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_with_all_that_it_says() {
+        let address: Address = "https://10.0.0.1:8443".parse().unwrap();
+        let backend = Backend::new("a", address.with_server_name("api.example.com"))
+            .weight(0)
+            .priority(2)
+            .zone("z")
+            .hash_key("k")
+            .max_in_flight(7)
+            .hint(Hint::Draining)
+            .metadata("rack", "r7");
+        let text = write_backend(&backend);
+        let read = read_backend(Some("a"), text.as_bytes()).unwrap();
+        assert_eq!(read.value, backend.value);
+        assert_eq!(read.settings, backend.settings);
+        // Each field that is read is written, but for the id, and no other one is.
+        let written: Map<String, Value> = serde_json::from_str(&text).unwrap();
+        let mut fields: Vec<&str> = written.keys().map(String::as_str).chain(["id"]).collect();
+        let mut known = FIELDS.to_vec();
+        fields.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(fields, known);
+    }
+
+    #[test]
+    fn an_entry_that_is_no_backend_says_why() {
+        for (entry, problem) in [
+            (&b"\xff10.0.0.1:80"[..], "byte 0 is not UTF-8"),
+            (
+                b"",
+                "invalid address \"\": expected [http://|https://]HOST[:PORT], with a valid host",
+            ),
+            (
+                b"{\"address\": \"a:80\"",
+                "EOF while parsing an object at line 1 column 18",
+            ),
+            (b"{}", "missing field `address`"),
+            (
+                b"{\"address\": 80}",
+                "address: invalid type: integer `80`, expected a string",
+            ),
+            (
+                b"{\"address\": \"a:80\", \"id\": \"\"}",
+                "id: invalid id \"\": expected a name; where there is none, it is the address",
+            ),
+            (
+                b"{\"address\": \"a:80\", \"health\": \"ill\"}",
+                "health: unknown variant `ill`, expected one of `healthy`, `degraded`, `unhealthy`, `draining`",
+            ),
+        ] {
+            assert_eq!(read_backend(None, entry).unwrap_err().to_string(), problem);
+        }
+        let error = read_backend(Some(""), b"a:80").unwrap_err();
+        assert_eq!(error.to_string(), "its id is empty");
+    }
+}
