@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | [`fixed`] | a list that never changes | |
 //! | [`source()`], [`once`] | what a stream of yours says | |
-//! | `File` | what a file says, as it changes | the feature `file` |
+//! | `File` | what a file says, as it changes | `file` |
 //! | [`follow`] | what tower's [`Discover`] says | |
 //! | `dns::Dns` | A, AAAA and SRV records | `dns` |
 //!
