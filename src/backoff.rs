@@ -48,7 +48,9 @@ impl Backoff {
         max: Duration::from_millis(250),
     };
 
-    pub(crate) fn delay(self, failures: u32) -> Duration {
+    /// Returns how long to wait after so many failures in a row, at random: never more than the
+    /// maximum.
+    pub fn delay(self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
         let full = self.base.saturating_mul(1 << doublings).min(self.max);
         full.mul_f64(fastrand::f64().mul_add(0.5, 0.5))

@@ -22,7 +22,9 @@ pub struct InvalidSetting {
 }
 
 impl InvalidSetting {
-    pub(crate) fn new(what: &'static str, given: impl Display, expected: &'static str) -> Self {
+    /// Says what was refused, the value, and what was expected: for settings of your own pickers and
+    /// sources.
+    pub fn new(what: &'static str, given: impl Display, expected: &'static str) -> Self {
         Self {
             what,
             given: given.to_string(),

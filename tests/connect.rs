@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use evenkeel::Backoff;
-use evenkeel::connect::Connect;
+use evenkeel::connect::{Connect, IdleTimeout};
 use evenkeel::{Backend, Balance, Pool};
 use tokio::time::Instant;
 use tower::{Service, ServiceExt, service_fn};
@@ -266,5 +266,77 @@ async fn the_longest_back_off_does_not_overflow() {
             .unwrap_err()
             .retry_after()
             .is_some()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_service_is_dropped_and_made_again_when_it_is_needed() {
+    let maker = Maker::default();
+    let pool = Pool::connected(maker.clone(), ["a", "b"].map(|id| Backend::new(id, id)));
+    let _dropping = IdleTimeout::new(Duration::from_secs(60))
+        .unwrap()
+        .spawn(&pool);
+    let balance = Balance::round_robin(pool.clone());
+    let is_made = |id| pool.value(id).unwrap().is_made();
+    for _ in 0..2 {
+        balance.clone().oneshot(()).await.unwrap();
+    }
+    let made = maker.made();
+    pool.drain("b");
+    for _ in 0..20 {
+        balance.clone().oneshot(()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(20)).await;
+    }
+    assert!(is_made("a"));
+    assert!(!is_made("b"));
+    assert_eq!(maker.made(), made);
+    pool.undrain("b");
+    for _ in 0..2 {
+        balance.clone().oneshot(()).await.unwrap();
+    }
+    assert!(is_made("b"));
+    assert_eq!(maker.made(), made + 1);
+    tokio::time::sleep(Duration::from_secs(121)).await;
+    assert!(!is_made("a") && !is_made("b"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_with_a_request_in_flight_is_in_use_however_long_that_takes() {
+    let make = service_fn(|(): ()| async {
+        Ok::<_, io::Error>(service_fn(|minutes: u64| async move {
+            tokio::time::sleep(Duration::from_secs(60 * minutes)).await;
+            Ok::<_, io::Error>(())
+        }))
+    });
+    let pool = Pool::connected(make, [Backend::new("a", ())]);
+    let _dropping = IdleTimeout::new(Duration::from_secs(60))
+        .unwrap()
+        .spawn(&pool);
+    let balance = Balance::round_robin(pool.clone());
+    let request = tokio::spawn(balance.oneshot(10));
+    for _ in 0..9 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(pool.value("a").unwrap().is_made());
+    }
+    request.await.unwrap().unwrap();
+    // Not idle for a whole minute yet, though nobody has called it for ten.
+    tokio::time::sleep(Duration::from_secs(59)).await;
+    assert!(pool.value("a").unwrap().is_made());
+    tokio::time::sleep(Duration::from_secs(62)).await;
+    assert!(!pool.value("a").unwrap().is_made());
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_idle_services_ends_with_the_pool() {
+    let pool = Pool::connected(Maker::default(), [Backend::new("a", "a")]);
+    let dropping = IdleTimeout::new(Duration::from_secs(60))
+        .unwrap()
+        .spawn(&pool);
+    drop(pool);
+    dropping.await;
+    let error = IdleTimeout::new(Duration::ZERO).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "invalid idle time-out 0ns: expected more than none"
     );
 }

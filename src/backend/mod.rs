@@ -267,7 +267,11 @@ impl Settings {
     }
 
     fn label(&mut self, change: impl FnOnce(&mut Labels)) {
-        let mut labels = self.labels.as_deref().cloned().unwrap_or_default();
+        // It is nobody else's in a backend that is being built: many entries of metadata cost no copies.
+        let mut labels = self
+            .labels
+            .take()
+            .map_or_else(Labels::default, Arc::unwrap_or_clone);
         change(&mut labels);
         self.labels = (labels != Labels::default()).then(|| Arc::new(labels));
     }

@@ -2,8 +2,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::entry::Health;
 use super::invalid::{Invalid, Told};
-use crate::backend::Backend;
+use crate::backend::{Backend, Hint};
 use crate::http::Address;
 
 /// `[[backend]]`
@@ -18,35 +19,49 @@ pub(super) struct BackendSection {
     hash_key: Option<String>,
     max_in_flight: Option<u32>,
     server_name: Option<String>,
+    health: Option<Health>,
     #[serde(default)]
     metadata: BTreeMap<String, String>,
 }
+
+/// All that a section can have.
+pub(crate) const FIELDS: [&str; 10] = [
+    "address",
+    "id",
+    "weight",
+    "priority",
+    "zone",
+    "hash_key",
+    "max_in_flight",
+    "server_name",
+    "health",
+    "metadata",
+];
 
 pub(super) fn build(sections: Vec<BackendSection>) -> Result<Vec<Backend<Address>>, Invalid> {
     let mut backends = Vec::with_capacity(sections.len());
     let mut places = BTreeMap::new();
     for (at, section) in sections.into_iter().enumerate() {
         let within = |invalid: Invalid| invalid.within(format_args!("backend[{at}]"));
-        let id = section
-            .id
-            .clone()
-            .unwrap_or_else(|| section.address.clone());
-        if id.is_empty() {
-            let expected = "a name; where there is none, it is the address";
-            return Err(within(Invalid::setting("id", "id", "\"\"", expected)));
-        }
-        if let Some(other) = places.insert(id.clone(), at) {
+        let backend = section.build().map_err(within)?;
+        let id = backend.id();
+        if let Some(other) = places.insert(id.to_owned(), at) {
             let given = format_args!("{id:?}, which is that of backend[{other}]");
             let expected = "one that no other backend has; where there is none, it is the address";
             return Err(within(Invalid::setting("id", "id", given, expected)));
         }
-        backends.push(section.build(&id).map_err(within)?);
+        backends.push(backend);
     }
     Ok(backends)
 }
 
 impl BackendSection {
-    fn build(self, id: &str) -> Result<Backend<Address>, Invalid> {
+    pub(super) fn build(self) -> Result<Backend<Address>, Invalid> {
+        let id = self.id.unwrap_or_else(|| self.address.clone());
+        if id.is_empty() {
+            let expected = "a name; where there is none, it is the address";
+            return Err(Invalid::setting("id", "id", "\"\"", expected));
+        }
         let address: Address = self
             .address
             .parse()
@@ -57,7 +72,8 @@ impl BackendSection {
             .with(self.priority, Backend::priority)
             .with(self.zone, Backend::zone)
             .with(self.hash_key, Backend::hash_key)
-            .with(self.max_in_flight, Backend::max_in_flight);
+            .with(self.max_in_flight, Backend::max_in_flight)
+            .with(self.health.map(Hint::from), Backend::hint);
         let metadata = self.metadata.into_iter();
         Ok(metadata.fold(backend, |backend, (key, value)| {
             backend.metadata(key, value)

@@ -41,7 +41,7 @@
 //!
 //! | section | settings | of |
 //! | --- | --- | --- |
-//! | `[[backend]]` | `address`; `id` (the address), `weight`, `priority`, `zone`, `hash_key`, `max_in_flight`, `server_name`, `metadata` (a table of texts) | [`Backend`], [`Address`] |
+//! | `[[backend]]` | `address`; `id` (the address), `weight`, `priority`, `zone`, `hash_key`, `max_in_flight`, `server_name`, `health` (`"healthy"`, `"degraded"`, `"unhealthy"` or `"draining"`), `metadata` (a table of texts) | [`Backend`], [`Address`] |
 //! | `[picker]` | `algorithm` (`"least-requests"`), an [`Algorithm`](crate::picker::Algorithm) or a [`HashAlgorithm`](crate::picker::hash::HashAlgorithm); `choices`, for `least-requests` and `least-response-time` | [`picker`](crate::picker) |
 //! | | for a hash algorithm: `key` (`"client-address"`), or a list, of which the first that is there counts: `path`, `path:SEGMENTS`, `uri`, `host`, `header:NAME`, `cookie:NAME`, `query:NAME`; `bounded_load`; `trusted_proxies` (a list of networks), `forwarded_in` (`"x-forwarded-for"`) | [`Keyed`](crate::picker::hash::Keyed), [`key`](crate::http::key) |
 //! | `[rules]` | `panic_threshold`, `overprovisioning` or `plain_backup`, `local_zone`, `callers` (a table of numbers by zone) | [`Rules`] |
@@ -80,6 +80,7 @@
 
 mod backend;
 mod ejection;
+mod entry;
 mod invalid;
 mod key;
 mod limit;
@@ -100,6 +101,11 @@ use serde::de::{Deserialize, Deserializer, Error};
 use tower::BoxError;
 use tower_service::Service;
 
+#[cfg(feature = "file")]
+pub(crate) use self::backend::FIELDS;
+#[cfg(feature = "file")]
+pub(crate) use self::entry::from_fields;
+pub use self::entry::{InvalidEntry, read_backend, write_backend};
 use self::picker::PickerChoice;
 use self::probe::Probing;
 use self::sections::Sections;

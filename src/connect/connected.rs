@@ -54,6 +54,8 @@ struct Made<S> {
     /// One that breaks before it was ever ready counts as a failure to make it. `Relaxed`: a flag,
     /// and nothing with it.
     was_ready: AtomicBool,
+    /// Since somebody last looked whether it is. `Relaxed`: the same.
+    used: AtomicBool,
 }
 
 struct Inner<S> {
@@ -93,6 +95,30 @@ impl<S: Send + Sync + 'static> Connected<S> {
             service: None,
             making: None,
         }
+    }
+}
+
+impl<S> Connected<S> {
+    /// Returns whether there is a service at the moment.
+    pub fn is_made(&self) -> bool {
+        self.inner.made.load().is_some()
+    }
+
+    /// Drops the service, if there is one that was not used since this was asked last, and is not
+    /// now. Returns whether it did.
+    pub(super) fn drop_unless_used(&self, in_use: bool) -> bool {
+        let made = self.inner.made.load();
+        let Some(service) = made.as_ref() else {
+            return false;
+        };
+        // In use until now is used.
+        if service.used.swap(in_use, Ordering::Relaxed) || in_use {
+            return false;
+        }
+        let current = self.inner.made.compare_and_swap(&*made, None);
+        current
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, service))
     }
 }
 
@@ -139,6 +165,7 @@ impl<S: Send + Sync + 'static> Inner<S> {
                 inner.made.store(Some(Arc::new(Made {
                     service,
                     was_ready: AtomicBool::new(false),
+                    used: AtomicBool::new(true),
                 })));
                 Ok(())
             }
@@ -174,6 +201,16 @@ impl<S: Send + Sync + 'static> Inner<S> {
             return Err(self.back_off(&mut state, error));
         }
         Ok(())
+    }
+}
+
+impl<S> Made<S> {
+    /// Looks first, so that the cache line stays with all who only read it.
+    #[inline]
+    fn use_it(&self) {
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -223,7 +260,8 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let (mut service, _) = self.service.take().expect("called before it was ready");
+        let (mut service, made) = self.service.take().expect("called before it was ready");
+        made.use_it();
         ConnectedFuture {
             future: service.call(request),
         }

@@ -13,10 +13,14 @@
 //!    └────────────────── backing off        idle
 //! ```
 //!
+//! With an [`IdleTimeout`], who is ready and not used is idle again.
+//!
 //! A request that picks a backend in back-off passes it over at once and goes elsewhere.
 
 mod connected;
+mod idle;
 mod maker;
 
 pub use self::connected::{ConnectError, Connected, ConnectedFuture};
+pub use self::idle::{DroppingIdle, IdleTimeout};
 pub use self::maker::Connect;

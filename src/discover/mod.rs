@@ -7,6 +7,7 @@
 //! | --- | --- | --- |
 //! | [`fixed`] | a list that never changes | |
 //! | [`source()`], [`once`] | what a stream of yours says | |
+//! | `File` | what a file says, as it changes | the feature `file` |
 //! | [`follow`] | what tower's [`Discover`] says | |
 //! | `dns::Dns` | A, AAAA and SRV records | `dns` |
 //!
@@ -15,7 +16,10 @@
 #[cfg(feature = "dns")]
 pub mod dns;
 mod driver;
+#[cfg(feature = "file")]
+mod file;
 mod follow;
+mod growth;
 mod pending;
 mod simple;
 mod source;
@@ -26,6 +30,8 @@ mod view;
 pub use ::tower::discover::Discover;
 
 pub use self::driver::Ended;
+#[cfg(feature = "file")]
+pub use self::file::{File, Format, InvalidFile};
 pub use self::follow::Follow;
 pub use self::simple::{fixed, once};
 pub use self::source::{Skipped, Source, Update, Updates, source};

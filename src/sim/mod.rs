@@ -48,6 +48,11 @@
 //! (Mitzenmacher), the [central queue](Scenario::run_central_queue) is Erlang's M/M/n, and a server
 //! that shares itself has the mean of M/G/1 processor sharing.
 //!
+//! # Fleets
+//!
+//! [`Fleet`] is another model: which of many backends each of many clients uses, by a
+//! [`Subset`](crate::set::Subset), and what that is when backends come and go.
+//!
 //! # Cost
 //!
 //! About a microsecond for each request, and no allocation; memory for each client and server, as
@@ -61,6 +66,7 @@ mod changes;
 mod check;
 mod clients;
 mod clock;
+mod fleet;
 mod jobs;
 mod named;
 mod report;
@@ -74,6 +80,7 @@ pub use self::arrivals::Arrivals;
 pub use self::builder::ScenarioBuilder;
 pub use self::changes::{Capacities, When};
 use self::changes::{Change, To};
+pub use self::fleet::{Fleet, FleetReport};
 pub use self::report::{Period, Report};
 pub use self::scenario::Scenario;
 pub use self::server::Discipline;

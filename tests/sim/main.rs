@@ -1,6 +1,7 @@
 //! The simulator: that it agrees with theory, repeats itself, and loses no request.
 
 mod events;
+mod fleet;
 mod repeated;
 mod settings;
 mod theory;
