@@ -40,7 +40,7 @@
 //!
 //! | answer | what it is |
 //! | --- | --- |
-//! | NXDOMAIN, NODATA, a lone SRV target of `.` | an empty set, which [`Follow`] does not take [by default](Follow::allow_empty): the last good set stays |
+//! | NXDOMAIN, NODATA, a lone SRV target of `.` | an empty set, which [`Follow`] does not take [by default](super::Follow::allow_empty): the last good set stays |
 //! | SERVFAIL, REFUSED, no answer in [time](Dns::timeout), a loop of aliases | a failure: the last good set stays, and [`Follow`] opens the source anew after a pause |
 //! | the same, for one family of two, or for some targets of SRV records | the addresses that were found there last stay beside those that are found now; the failure is a [skipped](crate::set::Happened::Skipped) entry |
 //! | as before, and nothing is found or known elsewhere | a failure |
@@ -89,7 +89,6 @@
 //! RFC 1034, RFC 1035, RFC 2181 (TTL), RFC 2308 (negative answers), RFC 2782 (SRV).
 //!
 //! [`Follow`]: super::Follow
-//! [`Follow::allow_empty`]: super::Follow::allow_empty
 
 mod addresses;
 mod answer;
