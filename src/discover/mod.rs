@@ -9,7 +9,7 @@
 //! | [`source()`], [`once`] | what a stream of yours says | |
 //! | `File` | what a file says, as it changes | `file` |
 //! | [`follow`] | what tower's [`Discover`] says | |
-//! | `dns::Dns` | A, AAAA and SRV records | `dns` |
+//! | `dns::Dns` | A, AAAA and SRV records | the feature `dns` |
 //!
 //! What happens when a source fails, and how to use many clients with many backends, is in the guide.
 
