@@ -12,6 +12,9 @@ pub mod choosing {}
 #[doc = include_str!("../docs/high_availability.md")]
 pub mod high_availability {}
 
+#[doc = include_str!("../docs/fleets.md")]
+pub mod fleets {}
+
 #[doc = include_str!("../docs/hashing.md")]
 pub mod hashing {}
 

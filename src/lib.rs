@@ -36,12 +36,13 @@
 //! * `config`: all of it from a file
 //! * `sim`: pickers tried in virtual time, before they are deployed
 //! * [`observe`]: what happens, told to observers, metrics and `tracing`; a page of how the pools are
-//! * [`guide`]: choosing a picker; high availability; when backends fail; hashing and affinity; what goes
+//! * [`guide`]: choosing a picker; high availability; when backends fail; from one machine to a fleet; hashing and affinity; what goes
 //!   around and inside; coming from `tower::balance`; how it is built
 //!
 //! # Features
 //!
 //! * `http` (default): [`http`], and all of `tower`.
+//! * `dns`: `discover::dns`, names as a source of backends; and all of `tower`.
 //! * `sticky`: [`http::sticky`].
 //! * `load-reports`: [`http::load_reports`].
 //! * `proxy`: `http::proxy`, a reverse proxy.
@@ -110,6 +111,7 @@ pub use self::set::{BackendSet, Pool};
 
 #[cfg(all(
     doctest,
+    feature = "dns",
     feature = "metrics",
     feature = "proxy",
     feature = "status",

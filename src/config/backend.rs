@@ -25,7 +25,7 @@ pub(super) struct BackendSection {
 }
 
 /// All that a section can have.
-pub(super) const FIELDS: [&str; 10] = [
+pub(crate) const FIELDS: [&str; 10] = [
     "address",
     "id",
     "weight",

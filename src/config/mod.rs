@@ -101,6 +101,10 @@ use serde::de::{Deserialize, Deserializer, Error};
 use tower::BoxError;
 use tower_service::Service;
 
+#[cfg(feature = "file")]
+pub(crate) use self::backend::FIELDS;
+#[cfg(feature = "file")]
+pub(crate) use self::entry::from_fields;
 pub use self::entry::{InvalidEntry, read_backend, write_backend};
 use self::picker::PickerChoice;
 use self::probe::Probing;

@@ -10,6 +10,7 @@ use tokio::time::Sleep;
 use tower::BoxError;
 
 use super::follow::Follow;
+use super::growth::Growth;
 use super::pending::{Pending, Said};
 use super::source::{Skipped, Source, Updates};
 use super::view::{Deed, Empty, View};
@@ -48,6 +49,7 @@ pub(super) struct Driver<S: Source, T, M> {
     make: M,
     feeder: Feeder,
     view: View<S::Value>,
+    growth: Option<Growth>,
     pending: Pending<S::Value>,
     /// When the pool was changed last.
     applied: Option<Instant>,
@@ -60,6 +62,8 @@ pub(super) struct Driver<S: Source, T, M> {
 enum Step {
     /// It is time to change the pool.
     Apply,
+    /// It is time to look at its load.
+    Look,
     /// The stream is over.
     Over(Option<BoxError>),
     PoolDropped,
@@ -78,7 +82,12 @@ where
         make: M,
         same: fn(&S::Value, &S::Value) -> bool,
     ) -> Self {
+        let growth = follow.subset.as_ref().and_then(|subset| {
+            let most = subset.most()?;
+            Some(Growth::new(subset.size()..=most))
+        });
         Self {
+            growth,
             pool: pool.downgrade(),
             make,
             feeder: pool.feeder(&follow.source.name()),
@@ -102,6 +111,11 @@ where
                         }
                         // A source that always has more must not keep others from the thread.
                         tokio::task::yield_now().await;
+                    }
+                    Step::Look => {
+                        if self.look().is_none() {
+                            return Ended::PoolDropped;
+                        }
                     }
                     Step::Over(error) => break error,
                     Step::PoolDropped => return Ended::PoolDropped,
@@ -133,6 +147,10 @@ where
         poll_fn(|cx| {
             if self.feeder.poll_closed(cx.waker()).is_ready() {
                 return Poll::Ready(Step::PoolDropped);
+            }
+            let growth = self.growth.as_mut();
+            if growth.is_some_and(|growth| growth.poll(cx).is_ready()) {
+                return Poll::Ready(Step::Look);
             }
             let over = self.read(updates, cx);
             if over.is_ready() || self.pending.is_empty() {
@@ -188,6 +206,19 @@ where
             Err(Empty) => self.feeder.stale("an empty set, which is not taken".into()),
         }
         self.applied = Some(now());
+        Some(())
+    }
+
+    /// Lets a subset grow or shrink with the load, if anybody has the pool still.
+    fn look(&mut self) -> Option<()> {
+        let pool = self.pool.upgrade()?;
+        let loads = pool.snapshot();
+        let in_flight = loads.all().map(|member| member.live.in_flight()).sum();
+        if let Some(size) = self.growth.as_mut()?.look(in_flight) {
+            let deeds = self.view.resize(size);
+            self.change(&pool, deeds);
+            self.feeder.has(self.view.len());
+        }
         Some(())
     }
 

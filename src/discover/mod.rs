@@ -7,12 +7,19 @@
 //! | --- | --- | --- |
 //! | [`fixed`] | a list that never changes | |
 //! | [`source()`], [`once`] | what a stream of yours says | |
+//! | `File` | what a file says, as it changes | the feature `file` |
 //! | [`follow`] | what tower's [`Discover`] says | |
+//! | `dns::Dns` | A, AAAA and SRV records | `dns` |
 //!
 //! What happens when a source fails, and how to use many clients with many backends, is in the guide.
 
+#[cfg(feature = "dns")]
+pub mod dns;
 mod driver;
+#[cfg(feature = "file")]
+mod file;
 mod follow;
+mod growth;
 mod pending;
 mod simple;
 mod source;
@@ -23,6 +30,8 @@ mod view;
 pub use ::tower::discover::Discover;
 
 pub use self::driver::Ended;
+#[cfg(feature = "file")]
+pub use self::file::{File, Format, InvalidFile};
 pub use self::follow::Follow;
 pub use self::simple::{fixed, once};
 pub use self::source::{Skipped, Source, Update, Updates, source};

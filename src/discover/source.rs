@@ -131,6 +131,13 @@ impl<V> Update<V> {
         });
         self
     }
+
+    /// Returns the entries that were skipped, each with the reason.
+    pub fn skipped(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.skipped
+            .iter()
+            .map(|skipped| (&*skipped.entry, &*skipped.why))
+    }
 }
 
 impl<S: Source + ?Sized> Source for Box<S> {

@@ -20,7 +20,13 @@ enum Says<V> {
     /// There is nobody; the pool keeps the last good set.
     Nothing,
     /// More than what the pool has, which is a subset of it.
-    More(Subset, HashMap<Arc<str>, Backend<V>>),
+    More(Part<V>),
+}
+
+struct Part<V> {
+    subset: Subset,
+    size: usize,
+    all: HashMap<Arc<str>, Backend<V>>,
 }
 
 /// What is to be done to a pool.
@@ -39,9 +45,14 @@ pub(super) struct Empty;
 
 impl<V: Clone> View<V> {
     pub(super) fn new(subset: Option<Subset>, allow_empty: bool, same: fn(&V, &V) -> bool) -> Self {
+        let part = |subset: Subset| Part {
+            size: subset.size(),
+            subset,
+            all: HashMap::new(),
+        };
         Self {
             fed: HashMap::new(),
-            says: subset.map_or(Says::TheSame, |subset| Says::More(subset, HashMap::new())),
+            says: subset.map_or(Says::TheSame, |subset| Says::More(part(subset))),
             allow_empty,
             same,
         }
@@ -55,20 +66,20 @@ impl<V: Clone> View<V> {
     /// Takes what the source says: with `whole`, all that there is.
     pub(super) fn take(&mut self, whole: bool, said: Vec<Said<V>>) -> Result<Vec<Deed<V>>, Empty> {
         match &mut self.says {
-            Says::More(subset, all) => {
+            Says::More(part) => {
                 if whole {
-                    all.clear();
+                    part.all.clear();
                 }
                 for (id, backend) in said {
                     match backend {
-                        Some(backend) => all.insert(id, backend),
-                        None => all.remove(&id),
+                        Some(backend) => part.all.insert(id, backend),
+                        None => part.all.remove(&id),
                     };
                 }
-                if all.is_empty() && !self.allow_empty {
+                if part.all.is_empty() && !self.allow_empty {
                     return Err(Empty);
                 }
-                let chosen = subset.choose(all.values()).into_iter().cloned().collect();
+                let chosen = part.chosen();
                 Ok(self.become_all_of(chosen))
             }
             Says::TheSame if !whole => self.change(said),
@@ -85,6 +96,19 @@ impl<V: Clone> View<V> {
                 Ok(self.become_all_of(all))
             }
         }
+    }
+
+    /// Has so many of what the source says, if it is to be a subset.
+    pub(super) fn resize(&mut self, size: usize) -> Vec<Deed<V>> {
+        let Says::More(part) = &mut self.says else {
+            return Vec::new();
+        };
+        part.size = size;
+        if part.all.is_empty() {
+            return Vec::new();
+        }
+        let chosen = part.chosen();
+        self.become_all_of(chosen)
     }
 
     fn change(&mut self, said: Vec<Said<V>>) -> Result<Vec<Deed<V>>, Empty> {
@@ -136,5 +160,12 @@ impl<V: Clone> View<V> {
                 other_value,
             });
         }
+    }
+}
+
+impl<V: Clone> Part<V> {
+    fn chosen(&self) -> Vec<Backend<V>> {
+        let chosen = self.subset.choose_some(self.all.values(), self.size);
+        chosen.into_iter().cloned().collect()
     }
 }

@@ -176,6 +176,11 @@ impl Feeder {
         self.change(SourceState::Fresh, None, Some(members));
     }
 
+    /// The pool has so many of the source's, and nothing else is known.
+    pub(crate) fn has(&self, members: usize) {
+        self.with(|status| status.members = members);
+    }
+
     /// The source fails.
     pub(crate) fn stale(&self, error: Arc<str>) {
         self.change(SourceState::Stale, Some(error), None);

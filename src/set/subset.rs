@@ -48,6 +48,7 @@ use crate::backend::Backend;
 pub struct Subset {
     rule: Rule,
     size: usize,
+    most: usize,
 }
 
 #[derive(Clone)]
@@ -112,7 +113,11 @@ impl Subset {
             let expected = "one backend or more";
             return Err(InvalidSetting::new("size of a subset", size, expected));
         }
-        Ok(Self { rule, size })
+        Ok(Self {
+            rule,
+            size,
+            most: size,
+        })
     }
 
     /// Sets how the number of a backend is found in its id. What the metadata `ordinal` says counts
@@ -137,7 +142,37 @@ impl Subset {
         self
     }
 
-    /// Returns how many there are in a subset, of each priority.
+    /// Lets the subset grow with the client's own load, up to `most`: to as many backends as the pool
+    /// has requests in flight, in the mean of the last 15 s or so. Default: it does not.
+    ///
+    /// A client that sends little then has few connections, and one that sends much does not lean on
+    /// few backends. It changes when there is less than 7/8 of a request for each backend, or more
+    /// than 9/8, and by adding to the subset or taking from it: nobody else is exchanged. Only a
+    /// source that is followed does this; [`choose`](Self::choose) does not.
+    ///
+    /// Finagle's aperture, whose band and time this has.
+    ///
+    /// # Errors
+    ///
+    /// When it is less than the size.
+    pub fn grow_to(mut self, most: usize) -> Result<Self, InvalidSetting> {
+        if most < self.size {
+            let given = format_args!("{most}, where {} are the least", self.size);
+            let expected = "no less than the size";
+            return Err(InvalidSetting::new("bound of a subset", given, expected));
+        }
+        self.most = most;
+        Ok(self)
+    }
+
+    /// Returns the greatest size, if it grows with the load.
+    #[cfg(feature = "tower")]
+    pub(crate) fn most(&self) -> Option<usize> {
+        (self.most > self.size).then_some(self.most)
+    }
+
+    /// Returns how many there are in a subset, of each priority; at least, if it may
+    /// [grow](Self::grow_to).
     pub fn size(&self) -> usize {
         self.size
     }
@@ -148,6 +183,15 @@ impl Subset {
         &self,
         backends: impl IntoIterator<Item = &'a Backend<V>>,
     ) -> Vec<&'a Backend<V>> {
+        self.choose_some(backends, self.size)
+    }
+
+    /// The same, of another size.
+    pub(crate) fn choose_some<'a, V>(
+        &self,
+        backends: impl IntoIterator<Item = &'a Backend<V>>,
+        size: usize,
+    ) -> Vec<&'a Backend<V>> {
         let mut tiers: BTreeMap<u32, Vec<(u64, &Backend<V>)>> = BTreeMap::new();
         for backend in backends {
             let tier = tiers.entry(backend.settings.priority()).or_default();
@@ -156,9 +200,9 @@ impl Subset {
         let mut chosen = Vec::new();
         for (_, mut tier) in tiers {
             let order = |&(distance, backend): &(u64, &'a Backend<V>)| (distance, backend.id());
-            if tier.len() > self.size {
-                tier.select_nth_unstable_by(self.size, |a, b| order(a).cmp(&order(b)));
-                tier.truncate(self.size);
+            if tier.len() > size {
+                tier.select_nth_unstable_by(size, |a, b| order(a).cmp(&order(b)));
+                tier.truncate(size);
             }
             tier.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
             chosen.extend(tier.into_iter().map(|(_, backend)| backend));
@@ -203,6 +247,7 @@ impl fmt::Debug for Subset {
         f.debug_struct("Subset")
             .field("rule", &rule)
             .field("size", &self.size)
+            .field("most", &self.most)
             .finish_non_exhaustive()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use evenkeel::discover::{Follow, Update, once};
+use evenkeel::discover::{Follow, Update, fixed, once};
 use evenkeel::set::Subset;
 use evenkeel::{Backend, Pool};
 use tokio::sync::mpsc;
@@ -118,5 +118,38 @@ fn a_subset_of_nobody_is_refused() {
     assert_eq!(
         error.to_string(),
         "invalid size of a subset 0: expected one backend or more"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subset_grows_with_the_clients_own_load_and_exchanges_nobody() {
+    let pool: Pool<u32> = Pool::new();
+    let backends = (0..100u32).map(|at| Backend::new(format!("web-{at}"), at));
+    let subset = Subset::ringsteady(3, 5).unwrap().grow_to(40).unwrap();
+    let _feeding = Follow::new(fixed(backends)).subset(subset).spawn(&pool);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let small = ids(&pool);
+    assert_eq!(small.len(), 5);
+
+    let mut requests: Vec<_> = (0..20)
+        .map(|at| pool.start(|set| Some(at % set.len())))
+        .collect();
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let large = ids(&pool);
+    assert!((18..=21).contains(&large.len()), "{}", large.len());
+    assert!(small.iter().all(|id| large.contains(id)));
+    assert_eq!(pool.status().sources()[0].members(), large.len());
+
+    requests.extend((0..200).map(|at| pool.start(|set| Some(at % set.len()))));
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(pool.len(), 40);
+    requests.clear();
+    tokio::time::sleep(Duration::from_secs(240)).await;
+    assert_eq!(ids(&pool), small);
+
+    let error = Subset::ringsteady(3, 5).unwrap().grow_to(4).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "invalid bound of a subset 4, where 5 are the least: expected no less than the size"
     );
 }
