@@ -1,4 +1,3 @@
-use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -54,16 +53,16 @@ pub struct Eds {
 
 impl Eds {
     /// Asks the management server at a URI, such as `http://10.0.0.1:18000`, for a cluster's
-    /// endpoints.
+    /// endpoints. Without TLS: for that see [`with_endpoint`](Self::with_endpoint).
     ///
     /// Connecting to it may take 5 s. That the connection has died is noticed by TCP, which looks
     /// after 30 s of silence, three times in 10 s; and by HTTP/2, which looks every five minutes and
     /// waits for 20 s: gRPC's servers take it amiss if a client does that more often, unless they are
-    /// told otherwise. For anything else, see [`with_endpoint`](Self::with_endpoint).
+    /// told otherwise.
     ///
     /// # Errors
     ///
-    /// When this is not a URI, or the name is empty.
+    /// When this is not such a URI, or the name is empty.
     pub fn new(server: &str, cluster: impl Into<String>) -> Result<Self, InvalidSetting> {
         let invalid = || {
             InvalidSetting::new(
@@ -74,7 +73,7 @@ impl Eds {
         };
         let endpoint = Endpoint::from_shared(server.to_owned()).map_err(|_| invalid())?;
         let uri = endpoint.uri();
-        if uri.scheme().is_none() || uri.authority().is_none() {
+        if uri.scheme_str() != Some("http") || uri.authority().is_none() {
             return Err(invalid());
         }
         let endpoint = endpoint
@@ -244,8 +243,7 @@ impl Source for Eds {
 
 fn named(what: &'static str, name: String) -> Result<String, InvalidSetting> {
     if name.is_empty() {
-        let empty: &dyn Display = &"\"\"";
-        return Err(InvalidSetting::new(what, empty, "a name"));
+        return Err(InvalidSetting::new(what, "\"\"", "a name"));
     }
     Ok(name)
 }

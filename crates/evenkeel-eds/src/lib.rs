@@ -74,6 +74,11 @@
 //! An assignment with `endpoint_stale_after`, or a resource with a time to live, is good for that long. After
 //! that the source is [stale](evenkeel::set::SourceState::Stale) and asks for all of it anew; the pool keeps
 //! the last good set, where Envoy removes it.
+//!
+//! # Versions
+//!
+//! The public API has types of `tonic` 0.14: its `Endpoint`, its `Code`, and its errors. For TLS to the
+//! management server, turn on one of its TLS features in your own dependencies.
 
 mod eds;
 mod failure;

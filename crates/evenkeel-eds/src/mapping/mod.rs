@@ -110,6 +110,10 @@ impl<'a> Reading<'a> {
             self.skipped.push((name(place), why));
             return;
         }
+        if locality.lb_endpoints.is_empty() {
+            // Nor does its weight, which may be 0, say anything of endpoints elsewhere.
+            return;
+        }
         if let Some(weight) = locality.load_balancing_weight {
             let weights = self.weights.entry(locality.priority).or_default();
             weights.insert(place, weight.value);

@@ -116,6 +116,9 @@ fn an_incremental_response_needs_no_type_to_say_what_is_gone() {
 }
 
 proptest! {
+    // A failure prints the case.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
+
     /// The answer is an ACK of the version, or a NACK that says why and keeps the last one.
     #[test]
     fn any_response_gets_one_answer(

@@ -34,8 +34,6 @@ struct Session<P: Protocol> {
     stage: Stage<P>,
     /// The stream that goes on where another one has stopped has not been taken yet.
     resumes: bool,
-    /// It lives for as long as the stream does.
-    channel: Option<Channel>,
     answers: Answers<P::Request>,
     /// Where they come out, until that is with the server.
     requests: Option<Requests<P>>,
@@ -85,7 +83,6 @@ pub(crate) fn updates<P: Protocol>(setup: Setup, protocol: P, call: Call<P>) -> 
         call,
         stage: Stage::Begin,
         resumes: false,
-        channel: None,
         answers,
         requests: Some(requests),
         deadline: None,
@@ -153,7 +150,6 @@ impl<P: Protocol> Session<P> {
         let node = self.setup.node.clone();
         let hello = self.protocol.hello(node, version.as_deref());
         self.answers.send(hello)?;
-        self.channel = Some(channel.clone());
         // It is there: a stream begins once.
         let requests = self.requests.take().ok_or(Failure::Closed)?;
         self.stage = Stage::Calling((self.call)(channel, self.setup.max_message, requests));

@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
+use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
 pub(crate) use self::messages::*;
@@ -59,6 +60,10 @@ impl Manager {
     }
 
     pub(crate) async fn start_at(address: SocketAddr) -> Self {
+        Self::start_as(Server::builder(), address).await
+    }
+
+    pub(crate) async fn start_as(mut server: Server, address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (streams, new_streams) = mpsc::unbounded_channel();
@@ -71,7 +76,7 @@ impl Manager {
         };
         let service = EndpointDiscoveryServiceServer::new(service);
         let service = service.max_encoding_message_size(usize::MAX);
-        let server = tonic::transport::Server::builder().add_service(service);
+        let server = server.add_service(service);
         let server = server.serve_with_incoming(TcpListenerStream::new(listener));
         Self {
             address,

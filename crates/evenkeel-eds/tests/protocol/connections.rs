@@ -10,7 +10,7 @@ use evenkeel_eds::Eds;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tonic::transport::Endpoint;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig};
 
 use crate::follow;
 use crate::manager::{Manager, any, plain, response, source, until, until_ids};
@@ -104,4 +104,38 @@ async fn the_connection_ends_with_the_stream() {
         (wire.open.load(Ordering::SeqCst) == 0).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn tls_with_certificates_of_both_sides_is_what_the_endpoint_says() {
+    let keys = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let (server, client) = (keys("management.example"), keys("client.example"));
+    let identity = |keys: &rcgen::CertifiedKey<rcgen::KeyPair>| {
+        Identity::from_pem(keys.cert.pem(), keys.signing_key.serialize_pem())
+    };
+    let trusted =
+        |keys: &rcgen::CertifiedKey<rcgen::KeyPair>| Certificate::from_pem(keys.cert.pem());
+    let tls = ServerTlsConfig::new().identity(identity(&server));
+    let tls = tls.client_ca_root(trusted(&client));
+    let builder = Server::builder().tls_config(tls).unwrap();
+    let mut manager = Manager::start_as(builder, SocketAddr::from(([127, 0, 0, 1], 0))).await;
+
+    let endpoint = |tls: ClientTlsConfig| {
+        let tls = tls.domain_name("management.example");
+        let endpoint = Endpoint::from_shared(format!("https://{}", manager.address)).unwrap();
+        Eds::with_endpoint(endpoint.tls_config(tls).unwrap(), "shop").unwrap()
+    };
+    let tls = || ClientTlsConfig::new().ca_certificate(trusted(&server));
+    let nobody = follow(endpoint(tls()));
+    let (pool, _feeding) = follow(endpoint(tls().identity(identity(&client))));
+    let mut stream = manager.stream().await;
+    stream.request().await;
+    let message = plain("shop", &["127.0.0.1:81"]);
+    stream.respond(response("7", "n1", [any(&message)]));
+    until_ids(&pool, &["127.0.0.1:81"]).await;
+    until("who has no certificate is refused", || {
+        source(&nobody.0).error().map(drop)
+    })
+    .await;
+    assert!(nobody.0.is_empty());
 }

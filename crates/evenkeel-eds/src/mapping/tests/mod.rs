@@ -259,6 +259,21 @@ fn weights_of_localities_count_where_that_is_wanted() {
 }
 
 #[test]
+fn a_locality_without_endpoints_takes_no_weight_from_another_of_its_name() {
+    let mapping = Mapping {
+        locality_weights: LocalityWeights::Multiplied,
+        ..Mapping::default()
+    };
+    let empty = LocalityLbEndpoints {
+        load_balancing_weight: Some(UInt32Value { value: 0 }),
+        ..locality([])
+    };
+    let message = all([empty, locality([weighted(80, 3)])]);
+    let backends = info(mapping.read(&message).unwrap().backends);
+    assert_eq!(backends[0].weight(), 3);
+}
+
+#[test]
 fn what_is_said_of_the_whole_can_be_read_and_what_of_it_is_wrong_is_told() {
     let drop = |category: &str, numerator, denominator| cla::policy::DropOverload {
         category: category.into(),

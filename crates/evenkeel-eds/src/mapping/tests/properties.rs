@@ -85,6 +85,9 @@ fn check(message: &ClusterLoadAssignment) -> Result<(), TestCaseError> {
 }
 
 proptest! {
+    // A failure prints the case.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
+
     #[test]
     fn any_assignment_is_read_or_refused(message in any_assignment()) {
         check(&message)?;
