@@ -614,7 +614,7 @@ async fn those_that_are_out_by_their_source_count_for_how_many_may_be_ejected() 
     }
     // The last one that is well is not ejected, however often it fails.
     for _ in 0..5 {
-        let (_, completion) = pool.start(|_| Some(0)).unwrap();
+        let ((), completion) = pool.start(|_| Some(0)).unwrap();
         completion.finish(evenkeel::backend::Outcome::Failure(
             evenkeel::backend::Failure::Connect,
         ));
