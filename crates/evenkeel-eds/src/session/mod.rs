@@ -194,10 +194,8 @@ impl<P: Protocol> Session<P> {
             For::First(within) => Err(self.no_assignment(within)),
             // It knows which version we have, and has nothing to add.
             For::Resumption => Ok(self.resumed()),
-            For::Next => {
-                *self.setup.memory() = Memory::default();
-                Err(Failure::Expired)
-            }
+            // The next stream does not begin with its version.
+            For::Next => Err(Failure::Expired),
         }
     }
 

@@ -16,7 +16,8 @@ use crate::{TYPE, eds, follow};
 #[tokio::test]
 async fn a_stream_that_fails_is_opened_anew_with_the_version_that_is_known() {
     let mut manager = Manager::start().await;
-    let (pool, _feeding) = follow(eds(&manager));
+    // There is no time after which it would be believed in any case.
+    let (pool, _feeding) = follow(eds(&manager).initial_fetch_timeout(Duration::ZERO));
     let mut stream = manager.stream().await;
     stream.request().await;
     stream.fail(Status::unavailable("not yet"));
