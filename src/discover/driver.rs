@@ -209,13 +209,14 @@ where
         let pool = self.pool.upgrade()?;
         let merged = self.pending.take();
         let (whole, said) = (merged.whole, merged.said);
-        let said = self.adjust(whole, said);
-        let no_good: Vec<Arc<str>> = merged
-            .skipped
-            .keys()
-            .map(|entry| self.name_of(entry))
-            .collect();
+        let no_good = merged.skipped.keys().map(|entry| self.name_of(entry));
+        let no_good: Vec<Arc<str>> = no_good.collect();
+        if whole {
+            let stays = |id: &Arc<str>, _: &mut Arc<str>| merged.skipped.contains_key(id);
+            self.renamed.retain(stays);
+        }
         self.tell_of_skipped(whole, &said, merged.skipped);
+        let said = self.adjust(said);
         match self.view.take(whole, said, no_good.into_iter()) {
             Ok(deeds) => {
                 self.change(&pool, deeds);
@@ -231,10 +232,7 @@ where
     }
 
     /// Lets the user change what is said, ids included: from here on they are those of the pool.
-    fn adjust(&mut self, whole: bool, said: Vec<Said<S::Value>>) -> Vec<Said<S::Value>> {
-        if whole {
-            self.renamed.clear();
-        }
+    fn adjust(&mut self, said: Vec<Said<S::Value>>) -> Vec<Said<S::Value>> {
         let mut adjusted = Vec::with_capacity(said.len());
         for (id, backend) in said {
             let before = self.renamed.remove(&id);

@@ -517,6 +517,15 @@ async fn an_id_that_is_adjusted_leaves_with_its_own() {
         .unwrap();
     wait(200).await;
     assert_eq!(ids(&pool), ["here/b", "here/c"]);
+    assert_eq!(pool.status().sources()[0].skipped(), 1);
+    says.send(Ok(Update::all(backends(&["c"])).skip("b", "no good")))
+        .unwrap();
+    wait(200).await;
+    assert_eq!(ids(&pool), ["here/b", "here/c"]);
+    says.send(Ok(Update::changes().put(Backend::new("b", "b"))))
+        .unwrap();
+    wait(200).await;
+    assert_eq!(pool.status().sources()[0].skipped(), 0);
     says.send(all(&["c"])).unwrap();
     wait(200).await;
     assert_eq!(ids(&pool), ["here/c"]);
