@@ -48,6 +48,10 @@ impl Backoff {
         max: Duration::from_millis(250),
     };
 
+    pub(crate) fn longest(self) -> Duration {
+        self.max
+    }
+
     /// Returns how long to wait after so many failures in a row, at random: never more than the
     /// maximum.
     pub fn delay(self, failures: u32) -> Duration {

@@ -43,6 +43,7 @@
 //!
 //! * `http` (default): [`http`], and all of `tower`.
 //! * `dns`: `discover::dns`, names as a source of backends; and all of `tower`.
+//! * `file`: `discover::File`, backends from a file; and all of `serde`.
 //! * `sticky`: [`http::sticky`].
 //! * `load-reports`: [`http::load_reports`].
 //! * `proxy`: `http::proxy`, a reverse proxy.

@@ -75,7 +75,8 @@ impl IdleTimeout {
         Ok(Self(timeout.min(CENTURY)))
     }
 
-    /// Drops idle services of a pool on a task of its own, until the pool is dropped.
+    /// Drops idle services of a pool on a task of its own. It ends at its first look after the pool was
+    /// dropped.
     ///
     /// # Panics
     ///

@@ -12,8 +12,9 @@ use tower::BoxError;
 use super::follow::Follow;
 use super::growth::Growth;
 use super::pending::{Pending, Said};
-use super::source::{Skipped, Source, Updates};
+use super::source::{Source, Updates};
 use super::view::{Deed, Empty, View};
+use crate::backend::Backend;
 use crate::causes::causes;
 use crate::set::{Feeder, Pool, WeakPool};
 use crate::time::{later, now};
@@ -47,14 +48,19 @@ pub(super) struct Driver<S: Source, T, M> {
     follow: Follow<S>,
     pool: WeakPool<T>,
     make: M,
-    feeder: Feeder,
+    feeder: Arc<Feeder>,
     view: View<S::Value>,
     growth: Option<Growth>,
     pending: Pending<S::Value>,
     /// When the pool was changed last.
     applied: Option<Instant>,
-    /// So many streams in a row had no update.
+    /// So many streams in a row have ended soon.
     failures: u32,
+    /// The stream that is open has said something.
+    heard: bool,
+    /// The ids that the pool has of those that are adjusted, where they are others than the
+    /// source's.
+    renamed: HashMap<Arc<str>, Arc<str>>,
     /// What is wrong with the entries that are left out at the moment.
     skipped: HashMap<Arc<str>, Arc<str>>,
 }
@@ -90,11 +96,13 @@ where
             growth,
             pool: pool.downgrade(),
             make,
-            feeder: pool.feeder(&follow.source.name()),
+            feeder: Arc::new(pool.feeder(&follow.source.name())),
             view: View::new(follow.subset.take(), follow.allow_empty, same),
             pending: Pending::new(),
             applied: None,
             failures: 0,
+            heard: false,
+            renamed: HashMap::new(),
             skipped: HashMap::new(),
             follow,
         }
@@ -103,6 +111,8 @@ where
     pub(super) async fn run(mut self) -> Ended {
         let mut error = None;
         while let Some(mut updates) = self.follow.source.watch() {
+            let opened = now();
+            self.heard = false;
             error = loop {
                 match self.step(&mut updates).await {
                     Step::Apply => {
@@ -126,11 +136,16 @@ where
             if !self.pending.is_empty() && self.apply().is_none() {
                 return Ended::PoolDropped;
             }
+            // One that says something and fails at once, again and again, does not begin anew.
+            let lived = now().saturating_duration_since(opened);
+            if self.heard && lived > self.follow.backoff.longest() {
+                self.failures = 0;
+            }
             self.failures = self.failures.saturating_add(1);
             match &error {
                 Some(error) => self.feeder.stale(text(error)),
                 // That a stream ends now and then is how some sources are.
-                None if self.failures > 1 => self.feeder.stale("the stream ended".into()),
+                None if !self.heard => self.feeder.stale("the stream ended".into()),
                 None => {}
             }
             if self.pause().await.is_none() {
@@ -177,7 +192,7 @@ where
         for _ in 0..AT_ONCE {
             match updates.as_mut().poll_next(cx) {
                 Poll::Ready(Some(Ok(update))) => {
-                    self.failures = 0;
+                    self.heard = true;
                     self.pending.add(update);
                 }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(error)),
@@ -193,20 +208,72 @@ where
     fn apply(&mut self) -> Option<()> {
         let pool = self.pool.upgrade()?;
         let merged = self.pending.take();
-        let (whole, mut said) = (merged.whole, merged.said);
-        for (_, backend) in &mut said {
-            *backend = backend.take().map(&mut self.follow.adjust);
-        }
+        let (whole, said) = (merged.whole, merged.said);
+        let said = self.adjust(whole, said);
+        let no_good: Vec<Arc<str>> = merged
+            .skipped
+            .keys()
+            .map(|entry| self.name_of(entry))
+            .collect();
         self.tell_of_skipped(whole, &said, merged.skipped);
-        match self.view.take(whole, said) {
+        match self.view.take(whole, said, no_good.into_iter()) {
             Ok(deeds) => {
                 self.change(&pool, deeds);
+                if whole {
+                    self.put_back(&pool);
+                }
                 self.feeder.fresh(self.view.len());
             }
             Err(Empty) => self.feeder.stale("an empty set, which is not taken".into()),
         }
         self.applied = Some(now());
         Some(())
+    }
+
+    /// Lets the user change what is said, ids included: from here on they are those of the pool.
+    fn adjust(&mut self, whole: bool, said: Vec<Said<S::Value>>) -> Vec<Said<S::Value>> {
+        if whole {
+            self.renamed.clear();
+        }
+        let mut adjusted = Vec::with_capacity(said.len());
+        for (id, backend) in said {
+            let before = self.renamed.remove(&id);
+            let Some(backend) = backend.map(&mut self.follow.adjust) else {
+                adjusted.push((before.unwrap_or(id), None));
+                continue;
+            };
+            let name = Arc::clone(&backend.id);
+            if let Some(before) = before.filter(|before| *before != name) {
+                adjusted.push((before, None));
+            }
+            if name != id {
+                self.renamed.insert(id, Arc::clone(&name));
+            }
+            adjusted.push((name, Some(backend)));
+        }
+        adjusted
+    }
+
+    /// What the pool calls an entry of the source.
+    fn name_of(&self, entry: &Arc<str>) -> Arc<str> {
+        Arc::clone(self.renamed.get(entry).unwrap_or(entry))
+    }
+
+    /// Those that somebody has taken out by hand come back with the next whole set.
+    fn put_back(&mut self, pool: &Pool<T>) {
+        let mut gone = pool.missing(self.view.fed().map(Backend::id));
+        if gone.is_empty() {
+            return;
+        }
+        let make = &mut self.make;
+        pool.edit(|edit| {
+            for backend in self.view.fed() {
+                if gone.remove(backend.id()) {
+                    let value = make(&backend.value);
+                    edit.insert(backend.clone().with_value(value));
+                }
+            }
+        });
     }
 
     /// Lets a subset grow or shrink with the load, if anybody has the pool still.
@@ -246,40 +313,71 @@ where
     }
 
     /// What was told before is not told again.
-    fn tell_of_skipped(&mut self, whole: bool, said: &[Said<S::Value>], skipped: Vec<Skipped>) {
+    fn tell_of_skipped(
+        &mut self,
+        whole: bool,
+        said: &[Said<S::Value>],
+        skipped: HashMap<Arc<str>, Arc<str>>,
+    ) {
         if skipped.is_empty() && self.skipped.is_empty() {
             return;
         }
-        let known = |skipped: &Skipped| self.skipped.get(&skipped.entry) == Some(&skipped.why);
-        let new = skipped.iter().filter(|skipped| !known(skipped));
-        let new = new.take(TOLD).cloned().collect::<Vec<_>>();
+        let is_new = |(entry, why): &(&Arc<str>, &Arc<str>)| self.skipped.get(*entry) != Some(*why);
+        let new = skipped.iter().filter(is_new).take(TOLD);
+        let mut new: Vec<(Arc<str>, Arc<str>)> = new
+            .map(|(entry, why)| (Arc::clone(entry), Arc::clone(why)))
+            .collect();
+        new.sort_unstable();
         if whole {
-            self.skipped.clear();
+            self.skipped = skipped;
         } else {
             for (id, _) in said {
                 self.skipped.remove(id);
             }
+            self.skipped.extend(skipped);
         }
-        for Skipped { entry, why } in skipped {
-            if self.skipped.len() < REMEMBERED {
-                self.skipped.insert(entry, why);
-            }
+        let count = self.skipped.len();
+        // A source of nothing else does not fill the memory: some are told again then.
+        if count > REMEMBERED {
+            self.skipped.clear();
         }
-        let new = new.into_iter().map(|Skipped { entry, why }| (entry, why));
-        self.feeder.skipped(self.skipped.len(), new);
+        self.feeder.skipped(count, new.into_iter());
     }
 
     /// Waits before the next stream, unless the pool is dropped.
     async fn pause(&mut self) -> Option<()> {
-        let delay = self.follow.backoff.delay(self.failures.max(1));
+        let delay = self.follow.backoff.delay(self.failures);
         let mut sleep = Box::pin(tokio::time::sleep(delay.max(Duration::from_millis(1))));
-        poll_fn(|cx| {
-            if self.feeder.poll_closed(cx.waker()).is_ready() {
-                return Poll::Ready(None);
+        loop {
+            let step = poll_fn(|cx| {
+                if self.feeder.poll_closed(cx.waker()).is_ready() {
+                    return Poll::Ready(Some(Step::PoolDropped));
+                }
+                let growth = self.growth.as_mut();
+                if growth.is_some_and(|growth| growth.poll(cx).is_ready()) {
+                    return Poll::Ready(Some(Step::Look));
+                }
+                sleep.as_mut().poll(cx).map(|()| None)
+            });
+            match step.await {
+                None => return Some(()),
+                Some(Step::Look) => self.look()?,
+                Some(_) => return None,
             }
-            sleep.as_mut().poll(cx).map(Some)
-        })
-        .await
+        }
+    }
+
+    /// The source's place in the pool's status, for whoever keeps it there when this has ended.
+    pub(super) fn feeder(&self) -> Arc<Feeder> {
+        Arc::clone(&self.feeder)
+    }
+}
+
+impl<S: Source, T, M> Drop for Driver<S, T, M> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.feeder.ended(Some("it panicked".into()));
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::driver::{Driver, Ended};
 use super::source::Source;
-use super::spawn::{Feeding, spawn};
+use super::spawn::{Feeding, spawn_listed};
 use crate::backend::Backend;
 use crate::backoff::Backoff;
 use crate::set::{Pool, Subset};
@@ -24,7 +24,8 @@ use crate::set::{Pool, Subset};
 /// * The pool is held weakly. When it is dropped, the source's stream is, at once.
 ///
 /// Several sources can feed one pool, as long as their ids differ: each takes out only what it has
-/// put in.
+/// put in. A member that is removed by hand comes back with the source's next whole set, or when it says
+/// something else of it.
 ///
 /// # Cost
 ///
@@ -79,7 +80,7 @@ impl<S: Source> Follow<S> {
     /// 100 ms.
     ///
     /// A pool that changes often publishes, and each of its pickers prepares, at most once in that
-    /// time. With zero each is published by itself.
+    /// time. With zero nothing waits; what is there at the same moment is one change still.
     pub fn merge_within(mut self, window: Duration) -> Self {
         self.merge_within = window;
         self
@@ -95,7 +96,7 @@ impl<S: Source> Follow<S> {
     }
 
     /// Sets how long to wait before a stream that failed or ended is opened again. Default: from
-    /// 100 ms to 10 s. It begins anew with each update.
+    /// 100 ms to 10 s. It begins anew after a stream that has lived for longer than the longest pause.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
@@ -107,7 +108,8 @@ impl<S: Source> Follow<S> {
         self
     }
 
-    /// Changes what the source says of each backend: its priority, say, or its zone.
+    /// Changes what the source says of each backend: its priority, say, or its zone, or its id, where
+    /// several sources have the same.
     pub fn adjust(
         mut self,
         adjust: impl FnMut(Backend<S::Value>) -> Backend<S::Value> + Send + 'static,
@@ -128,7 +130,7 @@ impl<S: Source> Follow<S> {
         S::Value: Clone + PartialEq,
         T: From<S::Value> + Clone + Send + Sync + 'static,
     {
-        spawn(self.feed(pool))
+        self.spawn_with(pool, |value| T::from(value.clone()))
     }
 
     /// As [`spawn`](Self::spawn), with values that `make` makes of what the source says: a service
@@ -172,7 +174,9 @@ impl<S: Source> Follow<S> {
         S::Value: Clone + PartialEq,
         T: Clone + Send + Sync + 'static,
     {
-        spawn(self.feed_with(pool, make))
+        let driver = Driver::new(self, pool, make, S::Value::eq);
+        let feeder = driver.feeder();
+        spawn_listed(driver.run(), feeder)
     }
 
     /// Feeds a pool for as long as the future is polled. Returns why it ended.

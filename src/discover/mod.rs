@@ -7,9 +7,9 @@
 //! | --- | --- | --- |
 //! | [`fixed`] | a list that never changes | |
 //! | [`source()`], [`once`] | what a stream of yours says | |
-//! | `File` | what a file says, as it changes | the feature `file` |
+//! | `File` | what a file says, as it changes | `file` |
 //! | [`follow`] | what tower's [`Discover`] says | |
-//! | `dns::Dns` | A, AAAA and SRV records | `dns` |
+//! | `dns::Dns` | A, AAAA and SRV records | the feature `dns` |
 //!
 //! What happens when a source fails, and how to use many clients with many backends, is in the guide.
 

@@ -13,7 +13,8 @@ pub(super) struct Pending<V> {
     /// In the order in which the ids were named first.
     said: Vec<Said<V>>,
     places: HashMap<Arc<str>, usize>,
-    skipped: Vec<Skipped>,
+    /// Entries that are no good, and of which nothing better was said since.
+    skipped: HashMap<Arc<str>, Arc<str>>,
     /// Something was said, even if it is that there is nothing.
     any: bool,
 }
@@ -25,7 +26,7 @@ pub(super) type Said<V> = (Arc<str>, Option<Backend<V>>);
 pub(super) struct Merged<V> {
     pub(super) whole: bool,
     pub(super) said: Vec<Said<V>>,
-    pub(super) skipped: Vec<Skipped>,
+    pub(super) skipped: HashMap<Arc<str>, Arc<str>>,
 }
 
 impl<V> Pending<V> {
@@ -34,7 +35,7 @@ impl<V> Pending<V> {
             whole: false,
             said: Vec::new(),
             places: HashMap::new(),
-            skipped: Vec::new(),
+            skipped: HashMap::new(),
             any: false,
         }
     }
@@ -54,10 +55,8 @@ impl<V> Pending<V> {
                 for backend in backends {
                     let entry = Arc::clone(&backend.id);
                     if self.say(Arc::clone(&entry), Some(backend)) {
-                        self.skipped.push(Skipped {
-                            entry,
-                            why: "a later entry has the same id".into(),
-                        });
+                        let why = "a later entry has the same id".into();
+                        self.skipped.insert(entry, why);
                     }
                 }
             }
@@ -67,11 +66,14 @@ impl<V> Pending<V> {
                 }
             }
         }
-        self.skipped.extend(update.skipped);
+        for Skipped { entry, why } in update.skipped {
+            self.skipped.insert(entry, why);
+        }
     }
 
     /// Returns whether something was said of this id before.
     fn say(&mut self, id: Arc<str>, backend: Option<Backend<V>>) -> bool {
+        self.skipped.remove(&id);
         match self.places.entry(id) {
             Entry::Occupied(known) => {
                 self.said[*known.get()].1 = backend;

@@ -122,7 +122,7 @@ impl<V> Update<V> {
         self
     }
 
-    /// An entry is no good: it becomes an [event](crate::set::Happened::Skipped) and is counted in
+    /// An entry is no good: if a member has this id, it stays as it is. It becomes an [event](crate::set::Happened::Skipped) and is counted in
     /// the pool's status.
     pub fn skip(mut self, entry: impl Into<Arc<str>>, why: impl fmt::Display) -> Self {
         self.skipped.push(Skipped {

@@ -1,17 +1,23 @@
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::task::JoinHandle;
 
 use super::Ended;
+use crate::set::Feeder;
 
 /// A source that is followed by a task; dropping this ends the task.
 ///
 /// As a future it yields why the source ended.
 #[derive(Debug)]
 #[must_use = "dropping it ends the feeding"]
-pub struct Feeding(JoinHandle<Ended>);
+pub struct Feeding {
+    task: JoinHandle<Ended>,
+    /// Keeps the source in the pool's status when it has ended.
+    _feeder: Option<Arc<Feeder>>,
+}
 
 /// Follows a source on a task of its own: what [`Follow::spawn`](super::Follow::spawn) does, for the
 /// future of another function.
@@ -36,14 +42,28 @@ pub struct Feeding(JoinHandle<Ended>);
 /// # }
 /// ```
 pub fn spawn(following: impl Future<Output = Ended> + Send + 'static) -> Feeding {
-    Feeding(tokio::spawn(following))
+    Feeding {
+        task: tokio::spawn(following),
+        _feeder: None,
+    }
+}
+
+/// The same, and its source stays in the pool's status until what this returns is dropped.
+pub(super) fn spawn_listed(
+    following: impl Future<Output = Ended> + Send + 'static,
+    feeder: Arc<Feeder>,
+) -> Feeding {
+    Feeding {
+        task: tokio::spawn(following),
+        _feeder: Some(feeder),
+    }
 }
 
 impl Future for Feeding {
     type Output = Ended;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
-        Pin::new(&mut self.0).poll(cx).map(|joined| {
+        Pin::new(&mut self.task).poll(cx).map(|joined| {
             // It is aborted only when this is dropped, so what is left is a panic of the source.
             joined.unwrap_or_else(|panic| Ended::Failed(panic.into()))
         })
@@ -52,6 +72,6 @@ impl Future for Feeding {
 
 impl Drop for Feeding {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }

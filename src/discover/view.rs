@@ -63,8 +63,32 @@ impl<V: Clone> View<V> {
         self.fed.len()
     }
 
-    /// Takes what the source says: with `whole`, all that there is.
-    pub(super) fn take(&mut self, whole: bool, said: Vec<Said<V>>) -> Result<Vec<Deed<V>>, Empty> {
+    /// What the pool has of it.
+    pub(super) fn fed(&self) -> impl Iterator<Item = &Backend<V>> {
+        self.fed.values()
+    }
+
+    /// Takes what the source says: with `whole`, all that there is. Those of whom it says something
+    /// that is no good stay as they are.
+    pub(super) fn take(
+        &mut self,
+        whole: bool,
+        mut said: Vec<Said<V>>,
+        no_good: impl Iterator<Item = Arc<str>>,
+    ) -> Result<Vec<Deed<V>>, Empty> {
+        if whole && !said.is_empty() {
+            let known = match &self.says {
+                Says::More(part) => &part.all,
+                Says::TheSame | Says::Nothing => &self.fed,
+            };
+            let stays = |id: Arc<str>| {
+                let known = known.get(&id)?.clone();
+                Some((id, Some(known)))
+            };
+            let stay: Vec<Said<V>> = no_good.filter_map(stays).collect();
+            // First, so that what is said of them counts more.
+            said.splice(0..0, stay);
+        }
         match &mut self.says {
             Says::More(part) => {
                 if whole {

@@ -1,4 +1,6 @@
 use std::collections::HashMap;
+#[cfg(feature = "tower")]
+use std::collections::HashSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
@@ -451,6 +453,13 @@ impl<T: Clone> Pool<T> {
     #[cfg(feature = "tower")]
     pub(crate) fn contains(&self, id: &str) -> bool {
         self.book().contains(id)
+    }
+
+    /// Which of these are no members.
+    #[cfg(feature = "tower")]
+    pub(crate) fn missing<'a>(&self, ids: impl Iterator<Item = &'a str>) -> HashSet<&'a str> {
+        let book = self.book();
+        ids.filter(|id| !book.contains(id)).collect()
     }
 
     /// Lists a source of the members; it leaves when what this returns is dropped.

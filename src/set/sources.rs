@@ -242,12 +242,14 @@ impl Feeder {
     }
 }
 
+impl fmt::Debug for Feeder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feeder").finish_non_exhaustive()
+    }
+}
+
 impl Drop for Feeder {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.change(SourceState::Ended, Some("it panicked".into()), None);
-            return;
-        }
         let mut inner = self.sources.inner();
         let mut list = inner.list.iter();
         let at = list.position(|listed| listed.id == self.id);

@@ -4,7 +4,7 @@ use std::fmt;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::InvalidSetting;
-use crate::backend::Backend;
+use crate::backend::{Backend, Hint};
 
 /// Which of a fleet's backends one of its many clients uses: so many, the same again and again, and
 /// over all clients each backend about as often as any other.
@@ -22,8 +22,9 @@ use crate::backend::Backend;
 /// | a backend leaves: clients that change another connection | none | none |
 ///
 /// Of each [priority](Backend::priority) there are so many, so that there is something to fall back
-/// to. What a source says of health, and weights, play no part: a subset that followed them would
-/// move connections when there is trouble.
+/// to. Those that drain by their source's word do not count, and who takes their place is there before
+/// they leave. Other health, and weights, play no part: a subset that followed them would move
+/// connections when there is trouble.
 ///
 /// # Cost
 ///
@@ -200,7 +201,18 @@ impl Subset {
         let mut chosen = Vec::new();
         for (_, mut tier) in tiers {
             let order = |&(distance, backend): &(u64, &'a Backend<V>)| (distance, backend.id());
-            if tier.len() > size {
+            let leaves =
+                |(_, backend): &(u64, &'a Backend<V>)| backend.settings.hint() == Hint::Draining;
+            if tier.iter().any(leaves) {
+                // Those that leave do not count, so that who takes their place is there already.
+                tier.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
+                let mut left = size;
+                tier.retain(|candidate| {
+                    let within = left > 0;
+                    left -= usize::from(within && !leaves(candidate));
+                    within
+                });
+            } else if tier.len() > size {
                 tier.select_nth_unstable_by(size, |a, b| order(a).cmp(&order(b)));
                 tier.truncate(size);
             }

@@ -9,7 +9,9 @@ use super::book::Book;
 use super::member::Member;
 use super::slow_start::SlowStart;
 use super::tally::Tally;
-use crate::backend::{Condition, Ejected, Guard, Handle, Hold, Probed, Recording, State, Why};
+use crate::backend::{
+    Condition, Ejected, Guard, Handle, Hint, Hold, Probed, Recording, State, Why,
+};
 
 /// What a watcher wants of the pool.
 #[derive(Clone, Copy, Debug)]
@@ -315,10 +317,9 @@ impl<T: Clone> Book<T> {
         let (mut out, mut all) = (0, 0);
         for member in self.free_members() {
             all += 1;
-            out += usize::from(
-                member.condition.ejected().is_some()
-                    || member.condition.probed == Probed::Unhealthy,
-            );
+            let is_unhealthy = member.condition.probed == Probed::Unhealthy
+                || member.settings.hint() == Hint::Unhealthy;
+            out += usize::from(member.condition.ejected().is_some() || is_unhealthy);
         }
         self.most_ejected(all).saturating_sub(out)
     }
@@ -359,7 +360,8 @@ impl<T: Clone> Book<T> {
 
     fn free_members(&self) -> impl Iterator<Item = &Member<T>> {
         self.all_members().filter(|member| {
-            member.condition.hold == Hold::None && member.state() != State::ZeroWeight
+            let leaves = member.settings.hint() == Hint::Draining;
+            member.condition.hold == Hold::None && !leaves && member.state() != State::ZeroWeight
         })
     }
 }

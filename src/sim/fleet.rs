@@ -96,7 +96,7 @@ impl Fleet {
 
     /// What each client uses.
     fn chosen(
-        &self,
+        self,
         backends: &[Backend<u32>],
         choose: &(impl Fn(u32, &[Backend<u32>]) -> Vec<u32> + Sync),
     ) -> Chosen {
@@ -117,7 +117,7 @@ impl Fleet {
     }
 
     /// How many connections a client gives up, in the mean, though the backend is still there.
-    fn dropped(&self, before: &Chosen, after: &Chosen, gone: Option<u32>) -> f64 {
+    fn dropped(self, before: &Chosen, after: &Chosen, gone: Option<u32>) -> f64 {
         let pairs = before.iter().zip(after);
         let given_up = pairs.map(|(before, after)| {
             let dropped = before.difference(after);

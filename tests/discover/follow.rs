@@ -158,7 +158,8 @@ async fn a_source_that_fails_is_opened_again_and_the_last_good_set_stays() {
         "{told:?}"
     );
 
-    // The back-off begins anew.
+    // The back-off begins anew after a stream that has lived long.
+    wait(61_000).await;
     let failed = tokio::time::Instant::now();
     drop(says);
     streams.recv().await.unwrap();
@@ -178,7 +179,7 @@ async fn that_a_stream_ends_is_no_failure_if_the_next_one_speaks() {
         assert_eq!(ids(&pool), set);
         assert_eq!(pool.status().sources()[0].state(), SourceState::Fresh);
     }
-    // Two that end without a word are one.
+    // One that ends without a word is one.
     drop(streams.recv().await.unwrap());
     streams.recv().await.unwrap();
     assert_eq!(pool.status().sources()[0].error(), Some("the stream ended"));
@@ -431,8 +432,8 @@ async fn each_of_several_sources_takes_out_only_what_it_has_put_in() {
 async fn a_source_that_panics_ends_and_says_so() {
     let pool: Pool<String> = Pool::new();
     let list = fixed([Backend::new("a", 1)]);
-    let feeding = Follow::new(list).spawn_with(&pool, |_| panic!("cannot make it"));
-    assert!(matches!(feeding.await, Ended::Failed(_)));
+    let mut feeding = Follow::new(list).spawn_with(&pool, |_| panic!("cannot make it"));
+    assert!(matches!((&mut feeding).await, Ended::Failed(_)));
     let status = pool.status();
     assert_eq!(status.sources()[0].state(), SourceState::Ended);
     assert_eq!(status.sources()[0].error(), Some("it panicked"));
@@ -483,4 +484,141 @@ async fn sources_of_one_name_can_be_told_apart() {
     let status = pool.status();
     let names: Vec<_> = status.sources().iter().map(SourceStatus::name).collect();
     assert_eq!(names, ["fixed list", "fixed list #2", "fixed list #3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_says_something_and_fails_again_and_again_is_asked_less_and_less() {
+    let (follow, mut streams) = scripted();
+    let pool: Pool<&'static str> = Pool::new();
+    let _feeding = follow.spawn(&pool);
+    let start = tokio::time::Instant::now();
+    let mut opened = 0;
+    while start.elapsed() < Duration::from_secs(60) {
+        let says = streams.recv().await.unwrap();
+        opened += 1;
+        says.send(all(&["a"])).unwrap();
+        says.send(Err("broken".into())).unwrap();
+    }
+    assert!(opened < 25, "{opened}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_is_adjusted_leaves_with_its_own() {
+    let (follow, mut streams) = scripted();
+    let pool: Pool<&'static str> = Pool::new();
+    let _feeding = follow
+        .adjust(|backend| Backend::new(format!("here/{}", backend.id()), *backend.value()))
+        .spawn(&pool);
+    let says = streams.recv().await.unwrap();
+    says.send(all(&["a", "b", "c"])).unwrap();
+    wait(200).await;
+    assert_eq!(ids(&pool), ["here/a", "here/b", "here/c"]);
+    says.send(Ok(Update::changes().remove("a").skip("b", "no good")))
+        .unwrap();
+    wait(200).await;
+    assert_eq!(ids(&pool), ["here/b", "here/c"]);
+    says.send(all(&["c"])).unwrap();
+    wait(200).await;
+    assert_eq!(ids(&pool), ["here/c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_good_any_more_stays_as_it_was() {
+    let (follow, mut streams) = scripted();
+    let pool: Pool<&'static str> = Pool::new();
+    let _feeding = follow.spawn(&pool);
+    let says = streams.recv().await.unwrap();
+    says.send(all(&["a", "b"])).unwrap();
+    wait(200).await;
+    let update = Update::all(backends(&["b"]))
+        .skip("a", "no port")
+        .skip("c", "no port");
+    says.send(Ok(update)).unwrap();
+    wait(200).await;
+    assert_eq!(ids(&pool), ["a", "b"]);
+    assert_eq!(pool.value("a"), Some("a"));
+    says.send(all(&["b"])).unwrap();
+    wait(200).await;
+    assert_eq!(ids(&pool), ["b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bad_then_good_within_a_window_is_good() {
+    let (follow, mut streams) = scripted();
+    let pool: Pool<&'static str> = Pool::new();
+    let mut events = pool.events();
+    let _feeding = follow.spawn(&pool);
+    let says = streams.recv().await.unwrap();
+    says.send(all(&["a"])).unwrap();
+    wait(1).await;
+    for _ in 0..3 {
+        says.send(Ok(Update::changes().skip("b", "no port")))
+            .unwrap();
+        says.send(Ok(Update::changes().skip("c", "no port")))
+            .unwrap();
+    }
+    says.send(Ok(Update::changes().put(Backend::new("b", "b"))))
+        .unwrap();
+    wait(200).await;
+    assert_eq!(ids(&pool), ["a", "b"]);
+    assert_eq!(pool.status().sources()[0].skipped(), 1);
+    let mut told = drain(&mut events);
+    told.retain(|event| event.contains("skipped"));
+    assert_eq!(told, ["script: c skipped: no port"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_was_removed_by_hand_comes_back_with_the_next_whole_set() {
+    let (follow, mut streams) = scripted();
+    let pool: Pool<&'static str> = Pool::new();
+    let _feeding = follow.spawn(&pool);
+    let says = streams.recv().await.unwrap();
+    says.send(all(&["a", "b"])).unwrap();
+    wait(200).await;
+    pool.remove("a");
+    says.send(all(&["a", "b"])).unwrap();
+    wait(200).await;
+    assert_eq!(pool.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_has_ended_is_listed_until_its_feeding_is_dropped() {
+    let pool: Pool<&'static str> = Pool::new();
+    let updates = [all(&["a"]), Err("broken".into())];
+    let feeding = Follow::new(once("a stream", tokio_stream::iter(updates))).spawn(&pool);
+    wait(1000).await;
+    let status = pool.status();
+    assert_eq!(status.sources()[0].state(), SourceState::Ended);
+    assert_eq!(status.sources()[0].error(), Some("broken"));
+    drop(feeding);
+    assert!(pool.status().sources().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_that_are_out_by_their_source_count_for_how_many_may_be_ejected() {
+    let pool: Pool<()> = (0..10).map(|at| Backend::new(at.to_string(), ())).collect();
+    let ejection = evenkeel::health::Ejection::new()
+        .failures_in_a_row(1)
+        .unwrap();
+    let _watching = evenkeel::health::Health::new()
+        .ejection(ejection)
+        .spawn(&pool);
+    wait(10).await;
+    for at in 1..10 {
+        let hint = if at % 2 == 0 {
+            Hint::Draining
+        } else {
+            Hint::Unhealthy
+        };
+        pool.insert(Backend::new(at.to_string(), ()).hint(hint));
+    }
+    // The last one that is well is not ejected, however often it fails.
+    for _ in 0..5 {
+        let ((), completion) = pool.start(|_| Some(0)).unwrap();
+        completion.finish(evenkeel::backend::Outcome::Failure(
+            evenkeel::backend::Failure::Connect,
+        ));
+    }
+    wait(1000).await;
+    assert_eq!(pool.get("0").unwrap().state(), State::Healthy);
 }

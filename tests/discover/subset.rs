@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use evenkeel::backend::Hint;
 use evenkeel::discover::{Follow, Update, fixed, once};
 use evenkeel::set::Subset;
 use evenkeel::{Backend, Pool};
@@ -152,4 +153,22 @@ async fn a_subset_grows_with_the_clients_own_load_and_exchanges_nobody() {
         error.to_string(),
         "invalid bound of a subset 4, where 5 are the least: expected no less than the size"
     );
+}
+
+#[test]
+fn those_that_drain_do_not_count() {
+    let backends: Vec<_> = (0..60u32)
+        .map(|at| {
+            let backend = Backend::new(format!("web-{at}"), at);
+            if at % 2 == 0 {
+                backend.hint(Hint::Draining)
+            } else {
+                backend
+            }
+        })
+        .collect();
+    let chosen = Subset::ringsteady(7, 4).unwrap().choose(&backends);
+    let stay = chosen.iter().filter(|backend| *backend.value() % 2 == 1);
+    assert_eq!(stay.count(), 4);
+    assert!(chosen.len() < 12, "{chosen:?}");
 }

@@ -13,7 +13,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use tower::service_fn;
 
-use crate::server::{NameServer, Reply, Saying, absolute, address, alias, authority};
+use crate::server::{NameServer, Reply, Saying, address, alias, authority};
 use crate::{follow, ids, quick, source, told, until, until_fresh, until_ids, until_stale};
 
 fn dns(server: &NameServer) -> Dns {
@@ -23,7 +23,8 @@ fn dns(server: &NameServer) -> Dns {
 #[tokio::test]
 async fn each_address_is_a_backend_and_they_are_followed() {
     let server = NameServer::start().await;
-    server.addresses("api.test", &["10.0.0.2", "10.0.0.1", "2001:db8::1"]);
+    let twice = ["10.0.0.2", "10.0.0.1", "2001:db8::1", "10.0.0.1"];
+    server.addresses("api.test", &twice);
     let pool = Pool::<Address>::new();
     let _feeding = follow(dns(&server)).spawn(&pool);
     let all = ["10.0.0.1:8080", "10.0.0.2:8080", "[2001:db8::1]:8080"];
@@ -273,5 +274,4 @@ async fn records_of_other_names_and_types_in_the_answer_are_not_taken() {
     let pool = Pool::<Address>::new();
     let _feeding = follow(dns(&server)).spawn(&pool);
     until_ids(&pool, &["10.0.0.1:8080"]).await;
-    assert!(absolute("api.test").is_fqdn());
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use evenkeel::discover::{File, Source};
+use futures_util::StreamExt;
 
 use crate::{Directory, checked, follow, ids, replace, told, until_error, until_fresh, until_ids};
 
@@ -83,6 +84,22 @@ async fn a_device_without_an_end_is_not_read() {
     std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
     let (pool, _feeding) = follow(told(&path));
     until_error(&pool, "it is no regular file").await;
+}
+
+#[tokio::test]
+async fn a_stream_after_an_error_waits_for_a_change_instead_of_telling_it_again() {
+    let directory = Directory::new();
+    let path = directory.join("backends.json");
+    replace(&path, "[");
+    let mut file = told(&path);
+    let mut first = file.watch().unwrap();
+    assert!(first.next().await.unwrap().is_err());
+    assert!(first.next().await.is_none());
+    let mut second = file.watch().unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(500), second.next()).await;
+    assert!(early.is_err(), "{early:?}");
+    replace(&path, "[]");
+    assert!(second.next().await.unwrap().is_ok());
 }
 
 #[test]

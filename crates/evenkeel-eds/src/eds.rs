@@ -2,12 +2,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use envoy_types::pb::envoy::service::endpoint::v3::endpoint_discovery_service_client::EndpointDiscoveryServiceClient as Client;
+use evenkeel::InvalidSetting;
 use evenkeel::discover::{Source, Updates};
 use evenkeel::http::Address;
 use tokio::sync::watch;
 use tonic::transport::Endpoint;
 
-use crate::invalid::InvalidSetting;
 use crate::mapping::{LocalityWeights, Mapping};
 use crate::node::Node;
 use crate::policy::{Policies, Policy};
@@ -29,7 +29,7 @@ use crate::session::{Calling, Memory, Requests, Setup, updates};
 /// use evenkeel_eds::{Eds, Node};
 ///
 /// # #[tokio::main]
-/// # async fn main() -> Result<(), evenkeel_eds::InvalidSetting> {
+/// # async fn main() -> Result<(), evenkeel::InvalidSetting> {
 /// let eds = Eds::new("http://10.0.0.1:18000", "shop")?.node(Node::new("shop-7f9c").cluster("web"));
 /// let pool = Pool::<Address>::new();
 /// let _feeding = Follow::new(eds).spawn(&pool);

@@ -11,7 +11,7 @@
 //! use evenkeel_eds::{Eds, Node};
 //!
 //! # #[tokio::main]
-//! # async fn main() -> Result<(), evenkeel_eds::InvalidSetting> {
+//! # async fn main() -> Result<(), evenkeel::InvalidSetting> {
 //! let eds = Eds::new("http://10.0.0.1:18000", "shop")?.node(Node::new("shop-7f9c").cluster("web"));
 //! let pool = Pool::<Address>::new();
 //! let _feeding = Follow::new(eds).spawn(&pool);
@@ -82,7 +82,6 @@
 
 mod eds;
 mod failure;
-mod invalid;
 mod mapping;
 mod node;
 mod policy;
@@ -91,7 +90,6 @@ mod session;
 
 pub use self::eds::Eds;
 pub use self::failure::Failure;
-pub use self::invalid::InvalidSetting;
 pub use self::mapping::LocalityWeights;
 pub use self::node::Node;
 pub use self::policy::{DropOverload, Policies, Policy};

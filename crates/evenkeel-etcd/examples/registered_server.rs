@@ -20,12 +20,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("PREFIX ID ADDRESS SECONDS NODE…".into());
     };
     let registrar = Registrar::new(nodes, prefix)?.lease(Duration::from_secs(seconds.parse()?))?;
-    let mut registration = registrar.register(Backend::new(id.as_str(), address.parse()?));
+    let mut registration = registrar.register(Backend::new(id.as_str(), address.parse()?))?;
 
     let telling = async {
-        loop {
-            println!("{}", registration.changed().await);
+        while let Some(state) = registration.changed().await {
+            println!("{state}");
         }
+        // Its task is there for as long as this is.
+        std::future::pending::<()>().await;
     };
     tokio::select! {
         () = telling => {}

@@ -109,12 +109,12 @@ mod tests {
         assert_eq!(
             skipped,
             [
+                "etcd:  skipped: its id is empty",
                 "etcd: c skipped: byte 0 is not UTF-8",
                 "etcd: d skipped: weight: invalid value: integer `-1`, expected u32",
                 "etcd: e skipped: invalid address \"10.0.0.5:0\": expected [http://|https://]HOST[:PORT], with a port from 1 to 65535",
                 "etcd: f skipped: missing field `address`",
                 "etcd: \u{fffd} skipped: its key is not UTF-8",
-                "etcd:  skipped: its id is empty",
             ]
         );
     }

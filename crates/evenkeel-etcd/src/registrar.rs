@@ -2,12 +2,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use etcd_client::{Client, ConnectOptions, LeaseKeepAliveStream, LeaseKeeper, PutOptions};
+use etcd_client::{
+    Client, Compare, CompareOp, ConnectOptions, LeaseKeepAliveStream, LeaseKeeper, PutOptions, Txn,
+    TxnOp, TxnOpResponse,
+};
 use evenkeel::config::write_backend;
 use evenkeel::http::Address;
 use evenkeel::{Backend, Backoff, InvalidSetting};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 use tower::BoxError;
 
 use crate::cluster::Cluster;
@@ -29,7 +32,7 @@ use crate::registration::{Registration, RegistrationState, Wanted};
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let registrar = Registrar::new(["http://10.0.0.1:2379"], "/services/api/")?;
 /// let me = Backend::new("api-7", "10.0.1.7:8080".parse()?).zone("eu-west-1a");
-/// let registration = registrar.register(me);
+/// let registration = registrar.register(me)?;
 /// // … serve, until it is time to go; then, before the listener is closed:
 /// registration.shutdown().await;
 /// # Ok(())
@@ -107,14 +110,23 @@ impl Registrar {
         self
     }
 
-    /// Registers a backend, and keeps it registered on a task of its own. Another one of this id
-    /// is overwritten.
+    /// Registers a backend, and keeps it registered on a task of its own.
+    ///
+    /// Of several of one id the last one counts: it takes the place of the one before, whose updates
+    /// and whose end do nothing to it.
+    ///
+    /// # Errors
+    ///
+    /// When the id is empty.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime with its time enabled.
     #[track_caller]
-    pub fn register(&self, backend: Backend<Address>) -> Registration {
+    pub fn register(&self, backend: Backend<Address>) -> Result<Registration, InvalidSetting> {
+        if backend.id().is_empty() {
+            return Err(InvalidSetting::new("id", "\"\"", "one character or more"));
+        }
         let key = format!("{}{}", self.prefix, backend.id());
         let (wanted, wants) = watch::channel(Wanted::There(backend));
         let (tells, state) = watch::channel(RegistrationState::Pending { error: None });
@@ -123,14 +135,18 @@ impl Registrar {
             key,
             wants,
             tells,
+            left: None,
         };
-        Registration {
+        Ok(Registration {
             wanted,
             state,
             task: tokio::spawn(keeping.run()),
-        }
+        })
     }
 }
+
+/// For so long a backend that is to be gone is tried to be taken out.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The task of a registration.
 struct Keeping {
@@ -138,6 +154,8 @@ struct Keeping {
     key: String,
     wants: watch::Receiver<Wanted>,
     tells: watch::Sender<RegistrationState>,
+    /// A lease that the backend may be there by, and that nobody keeps.
+    left: Option<i64>,
 }
 
 /// A lease that was granted, and the stream that keeps it.
@@ -156,30 +174,70 @@ impl Keeping {
         // Whoever wants it gone does not want to wait for etcd to come back.
         let mut wants = self.wants.clone();
         let is_gone = |wanted: &Wanted| matches!(wanted, Wanted::Gone);
-        loop {
+        let gone = loop {
             let lease = tokio::select! {
                 biased;
-                _ = wants.wait_for(is_gone) => break,
-                lease = self.lease() => lease,
+                _ = wants.wait_for(is_gone) => None,
+                lease = self.lease() => Some(lease),
             };
             let error = match lease {
-                Ok(mut lease) => {
-                    failures = 0;
-                    match self.keep(&mut lease).await {
-                        Ok(()) => break,
+                None => break self.revoke().await,
+                Some(Ok(mut lease)) => {
+                    self.revoke_before(&mut lease).await;
+                    match self.keep(&mut lease, &mut failures).await {
+                        Ok(()) => break Ok(()),
                         Err(error) => error,
                     }
                 }
-                Err(error) => error,
+                Some(Err(error)) => error,
             };
             self.complain(&error);
             failures += 1;
-            tokio::select! {
-                () = tokio::time::sleep(self.registrar.backoff.delay(failures)) => {}
-                _ = wants.wait_for(is_gone) => break,
+            let is_over = tokio::select! {
+                () = tokio::time::sleep(self.registrar.backoff.delay(failures)) => false,
+                _ = wants.wait_for(is_gone) => true,
+            };
+            if is_over {
+                break self.revoke().await;
+            }
+        };
+        match gone {
+            Ok(()) => drop(self.tells.send_replace(RegistrationState::Gone)),
+            Err(error) => self.complain(&error),
+        }
+    }
+
+    /// Takes out what may be left of a lease that was not kept to its end. A cluster that has just
+    /// lost its leader has another one soon.
+    async fn revoke(&mut self) -> Result<(), BoxError> {
+        let Some(id) = self.left.take() else {
+            return Ok(());
+        };
+        let cluster = &self.registrar.cluster;
+        let end = Instant::now() + self.registrar.lease.min(PATIENCE);
+        for failures in 1.. {
+            let revoking = async {
+                let mut client = cluster.connect().await?;
+                cluster.within(client.lease_revoke(id)).await
+            };
+            match revoking.await {
+                Err(error) if Instant::now() > end => return Err(error),
+                Err(_) => tokio::time::sleep(self.registrar.backoff.delay(failures)).await,
+                Ok(_) => break,
             }
         }
-        self.tells.send_replace(RegistrationState::Gone);
+        Ok(())
+    }
+
+    /// The new lease has taken the place of the one before, if there is one, which may be gone.
+    async fn revoke_before(&mut self, lease: &mut Lease) {
+        if let Some(before) = self.left.replace(lease.id) {
+            let key = self.put(lease).await;
+            if key.is_ok() {
+                let revoking = lease.client.lease_revoke(before);
+                let _ = self.registrar.cluster.within(revoking).await;
+            }
+        }
     }
 
     async fn lease(&self) -> Result<Lease, BoxError> {
@@ -199,26 +257,15 @@ impl Keeping {
     }
 
     /// Keeps the backend there until it is to be gone.
-    async fn keep(&mut self, lease: &mut Lease) -> Result<(), BoxError> {
+    async fn keep(&mut self, lease: &mut Lease, failures: &mut u32) -> Result<(), BoxError> {
         let cluster = self.registrar.cluster.clone();
-        let mut written = false;
+        self.put(lease).await?;
+        *failures = 0;
+        let mut beat = Instant::now() + lease.beat;
         loop {
-            if !written || self.wants.has_changed().unwrap_or(true) {
-                let Wanted::There(backend) = self.wants.borrow_and_update().clone() else {
-                    // The key goes with it.
-                    let revoking = lease.client.lease_revoke(lease.id);
-                    cluster.within(revoking).await?;
-                    return Ok(());
-                };
-                let options = PutOptions::new().with_lease(lease.id);
-                let (key, value) = (&*self.key, write_backend(&backend));
-                let putting = lease.client.put(key, value, Some(options));
-                cluster.within(putting).await?;
-                written = true;
-                self.tells.send_replace(RegistrationState::Registered);
-            }
             // Who is dropped wants it gone: the channel is closed then, and that was said before.
-            if timeout(lease.beat, self.wants.changed()).await.is_err() {
+            if timeout_at(beat.into(), self.wants.changed()).await.is_err() {
+                beat += lease.beat;
                 lease.keeper.keep_alive().await?;
                 let patience = cluster.patience().min(lease.beat);
                 let answer = timeout(patience, lease.answers.message()).await;
@@ -226,9 +273,79 @@ impl Keeping {
                 if answer.is_none_or(|answer| answer.ttl() <= 0) {
                     return Err("the lease is over".into());
                 }
-            } else {
-                self.wants.mark_changed();
             }
+            if matches!(*self.wants.borrow(), Wanted::Gone) {
+                // The key goes with it, unless it is another's by now.
+                let revoking = lease.client.lease_revoke(lease.id);
+                cluster.within(revoking).await?;
+                self.left = None;
+                return Ok(());
+            }
+            self.put_again(lease).await?;
+        }
+    }
+
+    /// Puts the backend there, whoever was there before.
+    async fn put(&mut self, lease: &mut Lease) -> Result<(), BoxError> {
+        let Some((value, options)) = self.value(lease) else {
+            return Ok(());
+        };
+        let putting = lease.client.put(&*self.key, value, Some(options));
+        self.registrar.cluster.within(putting).await?;
+        self.tells.send_replace(RegistrationState::Registered);
+        Ok(())
+    }
+
+    /// Sees to it that it is there as it is wanted, unless it is another's by now.
+    async fn put_again(&mut self, lease: &mut Lease) -> Result<(), BoxError> {
+        let Some((value, options)) = self.value(lease) else {
+            return Ok(());
+        };
+        let key = &*self.key;
+        let put = |value: String| TxnOp::put(key, value, Some(options.clone()));
+        let is_mine = Compare::lease(key, CompareOp::Equal, lease.id);
+        let nobodys = Compare::create_revision(key, CompareOp::Equal, 0);
+        // A transaction within one: if it is mine, or else if it is nobody's.
+        let or_nobodys = Txn::new().when([nobodys]).and_then([put(value.clone())]);
+        let transaction = Txn::new()
+            .when([is_mine])
+            .and_then([put(value)])
+            .or_else([TxnOp::txn(or_nobodys)]);
+        let answer = self
+            .registrar
+            .cluster
+            .within(lease.client.txn(transaction))
+            .await?;
+        let done = answer.succeeded()
+            || answer
+                .op_responses()
+                .iter()
+                .any(|answer| matches!(answer, TxnOpResponse::Txn(inner) if inner.succeeded()));
+        let state = if done {
+            RegistrationState::Registered
+        } else {
+            RegistrationState::Replaced
+        };
+        self.tells.send_if_modified(|before| {
+            let same = before.is_registered() == done
+                && matches!(
+                    before,
+                    RegistrationState::Registered | RegistrationState::Replaced
+                );
+            *before = state;
+            !same
+        });
+        Ok(())
+    }
+
+    /// What is to be put, unless nothing is.
+    fn value(&mut self, lease: &Lease) -> Option<(String, PutOptions)> {
+        match &*self.wants.borrow_and_update() {
+            Wanted::There(backend) => {
+                let options = PutOptions::new().with_lease(lease.id);
+                Some((write_backend(backend), options))
+            }
+            Wanted::Gone => None,
         }
     }
 

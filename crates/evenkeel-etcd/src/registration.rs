@@ -40,6 +40,9 @@ pub enum RegistrationState {
     },
     /// It is there.
     Registered,
+    /// Another registration of its id has taken its place. When that one is gone, this one is there
+    /// again.
+    Replaced,
     /// etcd cannot be reached. It may be there still, until its lease is over.
     #[non_exhaustive]
     Lost {
@@ -71,18 +74,18 @@ impl Registration {
         self.state.borrow().clone()
     }
 
-    /// Waits until it is in another state than when this was called last, and returns that.
+    /// Waits until it is in another state than when this was called last, and returns that; `None`
+    /// when there will be no other one.
     ///
     /// # Cancel safety
     ///
     /// Nothing is lost when it is dropped.
-    pub async fn changed(&mut self) -> RegistrationState {
-        // Without a task it stays as it is.
-        let _ = self.state.changed().await;
-        self.state.borrow_and_update().clone()
+    pub async fn changed(&mut self) -> Option<RegistrationState> {
+        self.state.changed().await.ok()?;
+        Some(self.state.borrow_and_update().clone())
     }
 
-    /// Takes the backend out, and waits until it is, or cannot be.
+    /// Takes the backend out, and waits until it is; where etcd cannot be reached, for some 10 s.
     ///
     /// Call it before the server stops to listen, so that clients have gone elsewhere by then.
     ///
@@ -114,6 +117,7 @@ impl fmt::Display for RegistrationState {
             Self::Pending { error: None } => f.write_str("not registered yet"),
             Self::Pending { error: Some(error) } => write!(f, "not registered yet: {error}"),
             Self::Registered => f.write_str("registered"),
+            Self::Replaced => f.write_str("replaced by another one of its id"),
             Self::Lost { since, error } => {
                 let since = since.elapsed().as_secs_f64();
                 write!(f, "lost for {since:.1} s: {error}")

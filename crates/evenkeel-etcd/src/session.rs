@@ -18,9 +18,26 @@ pub(crate) struct Session {
     watch: Option<Watch>,
 }
 
-/// The revision up to which everything was handed out.
+/// What has been handed out.
 #[derive(Default)]
-pub(crate) struct Seen(Option<i64>);
+pub(crate) struct Seen {
+    up_to: Option<Point>,
+    /// So many sessions in a row that went on from there had no word.
+    silent: u32,
+}
+
+/// Up to a revision of a store, everything.
+#[derive(Clone, Copy)]
+struct Point {
+    cluster: u64,
+    revision: i64,
+}
+
+/// After so many, what was missed is perhaps more than a message can have: all is read anew.
+const MOST_SILENT: u32 = 3;
+
+/// A message may be so large: a page of keys, or all that was missed.
+const MOST_BYTES: usize = 64 << 20;
 
 struct Watch {
     stream: WatchStream,
@@ -55,7 +72,7 @@ impl Session {
             if message.canceled() && message.compact_revision() > 0 {
                 // What was missed cannot be had any more: all is read anew.
                 self.watch = None;
-                self.set_seen(None);
+                self.forget();
                 continue;
             }
             if message.canceled() {
@@ -72,7 +89,7 @@ impl Session {
             // Not the revision of the header: of one that catches up, that is the store's own.
             let events = message.events().iter().filter_map(|event| event.kv());
             if let Some(revision) = events.map(KeyValue::mod_revision).max() {
-                self.set_seen(Some(revision));
+                self.go_on_from(revision);
             }
             return Ok(update);
         }
@@ -81,65 +98,107 @@ impl Session {
     /// Goes on where the last session ended, or reads all.
     async fn begin(&mut self) -> Result<Update<Address>, BoxError> {
         let mut client = self.cluster.connect().await?;
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).0;
-        let (update, revision) = match seen {
-            // That it is heard again.
-            Some(revision) => (Update::changes(), revision),
-            None => self.read_all(&mut client).await?,
-        };
-        let options = WatchOptions::new()
-            .with_range(end_of(&self.prefix))
-            .with_start_revision(revision + 1);
-        let watching = client.watch(self.prefix.clone(), Some(options));
-        let mut watch = Watch {
-            stream: self.cluster.within(watching).await?,
-            _client: client,
-        };
-        // Whether it can be watched from there is the first thing that it says.
-        let first = self.cluster.within(watch.stream.message()).await?;
-        let Some(first) = first else {
-            return Err("the watch ended at its beginning".into());
-        };
-        if first.canceled() {
-            self.set_seen(None);
-            let reason = first.cancel_reason();
-            return Err(format!("the watch was cancelled at its beginning: {reason}").into());
+        if let Some(point) = self.where_to_go_on() {
+            let (watch, found) = self.watch_from(&client, point.revision + 1).await?;
+            // A store that was restored, or is another one, may never come to that revision.
+            if found.cluster == point.cluster && found.revision >= point.revision {
+                self.watch = Some(watch);
+                // That it is heard again.
+                return Ok(Update::changes());
+            }
+            self.forget();
         }
-        self.set_seen(Some(revision));
+        let (update, point) = self.read_all(&mut client).await?;
+        let (watch, _) = self.watch_from(&client, point.revision + 1).await?;
         self.watch = Some(watch);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = Seen {
+            up_to: Some(point),
+            silent: 0,
+        };
+        drop(seen);
         Ok(update)
     }
 
+    /// Watches from a revision on. Returns where the store is, too.
+    async fn watch_from(&self, client: &Client, revision: i64) -> Result<(Watch, Point), BoxError> {
+        let options = WatchOptions::new()
+            .with_range(end_of(&self.prefix))
+            .with_start_revision(revision);
+        let mut watching = client.watch_client().max_decoding_message_size(MOST_BYTES);
+        let watching = watching.watch(self.prefix.clone(), Some(options));
+        let mut watch = Watch {
+            stream: self.cluster.within(watching).await?,
+            _client: client.clone(),
+        };
+        let first = self.cluster.within(watch.stream.message()).await?;
+        let first = first.ok_or("the watch ended at its beginning")?;
+        if first.canceled() {
+            let reason = first.cancel_reason();
+            return Err(format!("the watch was cancelled at its beginning: {reason}").into());
+        }
+        let header = first.header().ok_or("a watch without a revision")?;
+        let point = Point {
+            cluster: header.cluster_id(),
+            revision: header.revision(),
+        };
+        Ok((watch, point))
+    }
+
     /// Reads all keys as they were at one revision, which is returned with them.
-    async fn read_all(&self, client: &mut Client) -> Result<(Update<Address>, i64), BoxError> {
+    async fn read_all(&self, client: &mut Client) -> Result<(Update<Address>, Point), BoxError> {
         let end = end_of(&self.prefix);
         let mut pages: Vec<GetResponse> = Vec::new();
-        let (mut from, mut revision) = (self.prefix.clone(), 0);
-        loop {
+        let (mut from, mut point) = (self.prefix.clone(), None::<Point>);
+        let mut reading = client.kv_client().max_decoding_message_size(MOST_BYTES);
+        let point = loop {
             let options = GetOptions::new()
                 .with_range(end.clone())
                 .with_limit(PAGE)
-                .with_revision(revision);
-            let page = self.cluster.within(client.get(from, Some(options))).await?;
-            if revision == 0 {
-                let header = page.header().ok_or("an answer without a revision")?;
-                revision = header.revision();
-            }
+                .with_revision(point.map_or(0, |point| point.revision));
+            let page = self
+                .cluster
+                .within(reading.get(from, Some(options)))
+                .await?;
+            let header = page.header().ok_or("an answer without a revision")?;
+            let read = point.get_or_insert(Point {
+                cluster: header.cluster_id(),
+                revision: header.revision(),
+            });
+            let read = *read;
             let next = page.kvs().last().map(|last| [last.key(), &[0]].concat());
             let more = page.more();
             pages.push(page);
             match next {
                 Some(next) if more => from = next,
-                _ => break,
+                _ => break read,
             }
-        }
+        };
         let keys = pages.iter().flat_map(GetResponse::kvs);
         let keys = keys.map(|key| (key.key(), key.value()));
-        Ok((entries::all(&self.prefix, keys), revision))
+        Ok((entries::all(&self.prefix, keys), point))
     }
 
-    fn set_seen(&self, revision: Option<i64>) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).0 = revision;
+    /// The place to go on from, unless that was tried in vain some times.
+    fn where_to_go_on(&self) -> Option<Point> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.silent += 1;
+        if seen.silent > MOST_SILENT {
+            *seen = Seen::default();
+        }
+        seen.up_to
+    }
+
+    fn go_on_from(&self, revision: i64) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.silent = 0;
+        if let Some(point) = &mut seen.up_to {
+            point.revision = revision;
+        }
+    }
+
+    fn forget(&self) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen::default();
     }
 }
 

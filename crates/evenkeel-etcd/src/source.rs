@@ -25,7 +25,6 @@ use crate::session::{Seen, Session};
 /// | all keys are deleted | as [`Follow::allow_empty`](evenkeel::discover::Follow::allow_empty) says |
 ///
 /// See the [crate](crate) for an example.
-#[derive(Clone)]
 #[must_use]
 pub struct Etcd {
     cluster: Cluster,
@@ -74,6 +73,17 @@ impl Etcd {
     pub fn timeout(mut self, timeout: Duration) -> Result<Self, InvalidSetting> {
         self.cluster = self.cluster.timeout(timeout)?;
         Ok(self)
+    }
+}
+
+/// A clone begins anew: it has seen nothing yet.
+impl Clone for Etcd {
+    fn clone(&self) -> Self {
+        Self {
+            cluster: self.cluster.clone(),
+            prefix: self.prefix.clone(),
+            seen: Arc::default(),
+        }
     }
 }
 

@@ -1,17 +1,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use evenkeel::Backoff;
 use kube::runtime::watcher::Error;
 use tokio::time::Instant;
 
 /// A watch that has lasted for so long was a good one.
 const GOOD: Duration = Duration::from_secs(10);
 
-/// The watches that have ended soon, one after the other, by whatever stream.
-///
-/// Each list is an update, after which `Follow` begins with its shortest pause. So where lists succeed
-/// and watches do not, as for who may list but not watch, the pause has to grow here.
+/// The watches that have ended soon, one after the other, by whatever stream: the first is forgiven, and
+/// the others are errors, after which `Follow` waits longer and longer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Breaks(Arc<Mutex<State>>);
 
@@ -23,12 +20,8 @@ struct State {
 }
 
 impl Breaks {
-    /// Waits until a new watch may begin.
-    pub(crate) async fn pause(&self) {
-        let count = self.state().count;
-        if count > 1 {
-            tokio::time::sleep(Backoff::default().delay(count - 1)).await;
-        }
+    /// A new watch begins.
+    pub(crate) fn begin(&self) {
         self.state().begun = Some(Instant::now());
     }
 

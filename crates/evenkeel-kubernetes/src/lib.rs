@@ -8,6 +8,5 @@ mod slices;
 mod source;
 mod updates;
 
-pub use self::name::InvalidName;
 pub use self::port::Port;
 pub use self::source::{EndpointSlices, IpFamily};

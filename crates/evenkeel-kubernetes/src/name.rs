@@ -1,15 +1,9 @@
-/// A name that no namespace and no Service can have.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "invalid {what} {given:?}: expected 1 to 63 lower-case letters, digits and `-`, with no `-` at an end"
-)]
-pub struct InvalidName {
-    what: &'static str,
-    given: String,
-}
+use evenkeel::InvalidSetting;
+
+const EXPECTED: &str = "1 to 63 lower-case letters, digits and `-`, with no `-` at an end";
 
 /// Refuses what would mean something else in a path or a selector.
-pub(crate) fn check(what: &'static str, name: String) -> Result<String, InvalidName> {
+pub(crate) fn check(what: &'static str, name: String) -> Result<String, InvalidSetting> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let good = (1..=63).contains(&name.len())
         && name.bytes().all(allowed)
@@ -18,7 +12,11 @@ pub(crate) fn check(what: &'static str, name: String) -> Result<String, InvalidN
     if good {
         Ok(name)
     } else {
-        Err(InvalidName { what, given: name })
+        Err(InvalidSetting::new(
+            what,
+            format_args!("{name:?}"),
+            EXPECTED,
+        ))
     }
 }
 

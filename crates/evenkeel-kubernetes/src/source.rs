@@ -1,13 +1,14 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use evenkeel::InvalidSetting;
 use evenkeel::discover::{Source, Updates};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::runtime::watcher;
 use kube::{Api, Client};
 
 use crate::breaks::Breaks;
-use crate::name::{InvalidName, check};
+use crate::name::check;
 use crate::port::Port;
 use crate::updates::updates;
 
@@ -104,7 +105,7 @@ impl EndpointSlices {
         client: Client,
         namespace: impl Into<String>,
         service: impl Into<String>,
-    ) -> Result<Self, InvalidName> {
+    ) -> Result<Self, InvalidSetting> {
         Ok(Self {
             client,
             namespace: check("namespace", namespace.into())?,

@@ -48,7 +48,7 @@ struct Watching {
 impl Watching {
     async fn next(&mut self) -> Option<Result<Update<SocketAddr>, watcher::Error>> {
         if !std::mem::replace(&mut self.paused, true) {
-            self.breaks.pause().await;
+            self.breaks.begin();
         }
         loop {
             match self.events.next().await? {

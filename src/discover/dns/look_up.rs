@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::name::text;
 use super::servers::Servers;
 use super::services::Services;
-use super::tally::{Known, Tally};
+use super::tally::{Memory, Tally};
 use crate::discover::Update;
 
 /// What is looked up.
@@ -38,7 +38,7 @@ const MOST_SILENT: usize = 2 * AT_ONCE;
 pub(super) async fn look_up(
     settings: &Settings,
     servers: &Servers,
-    known: &Mutex<Known>,
+    memory: &Mutex<Memory>,
 ) -> Result<(Update<SocketAddr>, Duration), Failure> {
     let hosts = servers.hosts().await;
     let found = match &settings.question {
@@ -48,10 +48,8 @@ pub(super) async fn look_up(
         }
         Question::Services { name } => services(settings, servers, hosts, name).await?,
     };
-    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-    let (said, now_known) = found.say(settings, &known)?;
-    *known = now_known;
-    Ok(said)
+    let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+    found.say(settings, &mut memory)
 }
 
 /// All that was found, before it is seen in the light of what is known.
@@ -64,8 +62,9 @@ impl Found {
     fn say(
         self,
         settings: &Settings,
-        before: &Known,
-    ) -> Result<((Update<SocketAddr>, Duration), Known), Failure> {
+        memory: &mut Memory,
+    ) -> Result<(Update<SocketAddr>, Duration), Failure> {
+        let before = &memory.known;
         let (tally, entries) = match self {
             Self::Addresses(found, port, target) => {
                 let mut tally = Tally::new(before, None);
@@ -95,7 +94,12 @@ impl Found {
         }
         let most = settings.max_backends;
         let (entries, surplus) = entries.take(most);
-        let wait = settings.bounds.wait(tally.ttl(), fastrand::f64());
+        let partial = if tally.is_partial() {
+            memory.partial.saturating_add(1)
+        } else {
+            0
+        };
+        let wait = settings.bounds.wait(tally.ttl(), partial, fastrand::f64());
         let mut update = Update::all(entries.into_iter().map(Entry::into_backend));
         for (entry, why) in tally.skipped {
             update = update.skip(entry, why);
@@ -104,7 +108,11 @@ impl Found {
             let why = format!("{surplus} addresses more than the {most} that are allowed");
             update = update.skip(settings.question.name(), why);
         }
-        Ok(((update, wait), tally.known))
+        *memory = Memory {
+            known: tally.known,
+            partial,
+        };
+        Ok((update, wait))
     }
 }
 
@@ -242,7 +250,7 @@ mod tests {
             .into();
         servers.search.ndots = 2;
         let look_up = async |dns: Dns| {
-            let found = look_up(&dns.settings, &servers, &dns.known).await;
+            let found = look_up(&dns.settings, &servers, &dns.memory).await;
             found.map(|(update, _)| format!("{update:?}"))
         };
         let found = look_up(Dns::new("api", 80).unwrap()).await.unwrap();

@@ -33,14 +33,14 @@
 //!
 //! When the least TTL of all records that were used has passed, the aliases (CNAME) among them, but
 //! within [bounds](Dns::ttl_within); up to a tenth later, at random, so that clients of one cache do
-//! not ask at the same moment. What failed is asked for again after the lower bound. Nothing is
-//! cached in between.
+//! not ask at the same moment. When a part has failed it is asked again sooner: after the lower bound,
+//! and then after twice as long each time. Nothing is cached in between.
 //!
 //! # When something goes wrong
 //!
 //! | answer | what it is |
 //! | --- | --- |
-//! | NXDOMAIN, NODATA, a lone SRV target of `.` | an empty set, which [`Follow`] does not take [by default](Follow::allow_empty): the last good set stays |
+//! | NXDOMAIN, NODATA, a lone SRV target of `.` | an empty set, which [`Follow`] does not take [by default](super::Follow::allow_empty): the last good set stays |
 //! | SERVFAIL, REFUSED, no answer in [time](Dns::timeout), a loop of aliases | a failure: the last good set stays, and [`Follow`] opens the source anew after a pause |
 //! | the same, for one family of two, or for some targets of SRV records | the addresses that were found there last stay beside those that are found now; the failure is a [skipped](crate::set::Happened::Skipped) entry |
 //! | as before, and nothing is found or known elsewhere | a failure |
@@ -89,7 +89,6 @@
 //! RFC 1034, RFC 1035, RFC 2181 (TTL), RFC 2308 (negative answers), RFC 2782 (SRV).
 //!
 //! [`Follow`]: super::Follow
-//! [`Follow::allow_empty`]: super::Follow::allow_empty
 
 mod addresses;
 mod answer;
@@ -113,7 +112,7 @@ use futures_util::{StreamExt, stream};
 pub use self::family::IpFamily;
 use self::look_up::{Question, look_up};
 use self::servers::Servers;
-use self::tally::Known;
+use self::tally::Memory;
 use self::ttl::Bounds;
 use super::source::{Source, Updates};
 use crate::InvalidSetting;
@@ -145,8 +144,7 @@ use crate::InvalidSetting;
 #[must_use = "a source does nothing before it is followed"]
 pub struct Dns {
     settings: Settings,
-    /// What failing look-ups fall back on, from one stream to the next.
-    known: Arc<Mutex<Known>>,
+    memory: Arc<Mutex<Memory>>,
 }
 
 #[derive(Clone, Debug)]
@@ -208,7 +206,7 @@ impl Dns {
                 servers: Vec::new(),
                 timeout: None,
             },
-            known: Arc::default(),
+            memory: Arc::default(),
         }
     }
 
@@ -285,9 +283,9 @@ impl Source for Dns {
 
     fn watch(&mut self) -> Option<Updates<SocketAddr>> {
         let settings = Arc::new(self.settings.clone());
-        let known = Arc::clone(&self.known);
+        let memory = Arc::clone(&self.memory);
         let updates = stream::try_unfold(None, move |open: Option<(Servers, Duration)>| {
-            let (settings, known) = (Arc::clone(&settings), Arc::clone(&known));
+            let (settings, memory) = (Arc::clone(&settings), Arc::clone(&memory));
             async move {
                 let servers = match open {
                     None => Servers::open(&settings.servers, settings.timeout)?,
@@ -296,7 +294,7 @@ impl Source for Dns {
                         servers
                     }
                 };
-                let (update, wait) = look_up(&settings, &servers, &known).await?;
+                let (update, wait) = look_up(&settings, &servers, &memory).await?;
                 Ok(Some((update, Some((servers, wait)))))
             }
         });

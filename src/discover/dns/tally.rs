@@ -8,6 +8,14 @@ use super::failure::Failure;
 use super::name::text;
 use super::ttl::least;
 
+/// What is remembered from one round to the next, and from one stream to the next.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    pub(super) known: Known,
+    /// In so many rounds in a row a part has failed.
+    pub(super) partial: u32,
+}
+
 /// The addresses that names had when they were looked up last with success.
 pub(super) type Known = HashMap<(Name, RecordType), Vec<IpAddr>>;
 
@@ -49,7 +57,7 @@ impl<'k> Tally<'k> {
         let Addresses { name, families } = found;
         let mut all = Vec::new();
         for (kind, answer) in families {
-            let addresses = match answer {
+            let mut addresses = match answer {
                 Ok(answer) => {
                     self.answered = true;
                     let ttl = if answer.is_empty() {
@@ -74,6 +82,9 @@ impl<'k> Tally<'k> {
                     before.cloned().unwrap_or_default()
                 }
             };
+            // An address that is named twice weighs no more than others.
+            addresses.sort_unstable();
+            addresses.dedup();
             if !addresses.is_empty() {
                 all.extend_from_slice(&addresses);
                 self.known.insert((name.clone(), kind), addresses);
@@ -89,11 +100,13 @@ impl<'k> Tally<'k> {
         self.failure.as_ref().filter(|_| !says_something)
     }
 
-    /// For how long it is good. What failed is to be asked for soon.
+    /// Whether a part of it has failed.
+    pub(super) fn is_partial(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// For how long it is good.
     pub(super) fn ttl(&self) -> Option<u32> {
-        if self.failure.is_some() {
-            return None;
-        }
         if self.known.is_empty() {
             return least(self.ttl, self.negative);
         }

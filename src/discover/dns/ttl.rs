@@ -29,10 +29,15 @@ impl Bounds {
         })
     }
 
-    /// How long to wait when an answer may be used for so many seconds, with a random number from
-    /// 0 to 1.
-    pub(super) fn wait(self, ttl: Option<u32>, random: f64) -> Duration {
+    /// How long to wait when an answer may be used for so many seconds, and a part of the last so
+    /// many was missing; with a random number from 0 to 1.
+    pub(super) fn wait(self, ttl: Option<u32>, partial: u32, random: f64) -> Duration {
         let ttl = ttl.map_or(self.min, |ttl| Duration::from_secs(ttl.into()));
+        let ttl = match partial {
+            0 => ttl,
+            // What is missing may be back soon. If it is not, the rest is not to be asked for all the time.
+            times => ttl.min(self.min.saturating_mul(1 << (times - 1).min(31))),
+        };
         // Long ones are spread as well, without exceeding the maximum.
         let longest = self.max.div_f64(1.0 + SPREAD);
         let wait = ttl.min(longest).max(self.min);
@@ -67,7 +72,15 @@ mod tests {
     use super::*;
 
     fn wait(ttl: Option<u32>, random: f64) -> f64 {
-        Bounds::default().wait(ttl, random).as_secs_f64()
+        Bounds::default().wait(ttl, 0, random).as_secs_f64()
+    }
+
+    #[test]
+    fn what_is_missing_is_asked_for_soon_at_first_and_then_less_and_less_often() {
+        let wait = |partial, ttl| Bounds::default().wait(Some(ttl), partial, 0.0).as_secs();
+        let waits = [1, 2, 3, 4, 5, 33, u32::MAX].map(|partial| wait(partial, 60));
+        assert_eq!(waits, [5, 10, 20, 40, 60, 60, 60]);
+        assert_eq!(wait(3, 0), 5);
     }
 
     #[test]
@@ -98,7 +111,7 @@ mod tests {
         ] {
             let bounds = Bounds::new(min, max).unwrap();
             for ttl in [None, Some(0), Some(u32::MAX), Some(1000)] {
-                let wait = bounds.wait(ttl, 1.0);
+                let wait = bounds.wait(ttl, u32::MAX, 1.0);
                 assert!(
                     wait <= max && wait >= min.min(CENTURY),
                     "{bounds:?}: {wait:?}"

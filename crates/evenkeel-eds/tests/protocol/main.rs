@@ -8,10 +8,11 @@ mod streams;
 
 use std::time::Duration;
 
+use evenkeel::InvalidSetting;
 use evenkeel::discover::{Feeding, Follow};
 use evenkeel::http::Address;
 use evenkeel::{Backoff, Pool};
-use evenkeel_eds::{Eds, InvalidSetting};
+use evenkeel_eds::Eds;
 
 use self::manager::Manager;
 

@@ -358,3 +358,64 @@ fn what_cannot_be_is_refused() {
         "invalid prefix \"\": expected one character or more"
     );
 }
+
+#[tokio::test]
+async fn a_clone_begins_anew() {
+    let Some(cluster) = Cluster::start(1).await else {
+        return;
+    };
+    put(&cluster, "a", "10.0.0.1:80").await;
+    let etcd = Etcd::new(cluster.urls(), PREFIX).unwrap();
+    let pools: [Pool<Address>; 2] = [Pool::new(), Pool::new()];
+    let mut feedings = Vec::new();
+    for pool in &pools {
+        feedings.push(Follow::new(etcd.clone()).spawn(pool));
+        until("a", || pool.len() == 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_has_lost_its_data_is_read_anew() {
+    let Some(cluster) = Cluster::start(1).await else {
+        return;
+    };
+    for _ in 0..20 {
+        put(&cluster, "a", "10.0.0.1:80").await;
+    }
+    let Some(other) = Cluster::start(1).await else {
+        return;
+    };
+    put(&other, "b", "10.0.0.2:80").await;
+    // The first one is left for one that has come less far.
+    let mut nodes = cluster.urls();
+    nodes.extend(other.urls());
+    let mut etcd = Etcd::new(nodes, PREFIX).unwrap();
+    let mut first = None;
+    for _ in 0..2 {
+        let update = etcd.watch().unwrap().next().await.unwrap().unwrap();
+        first = Some(format!("{update:?}"));
+    }
+    // Each is connected to in its turn, and the second time it was the other one.
+    let said = first.unwrap();
+    assert!(said.contains("All("), "{said}");
+}
+
+#[tokio::test]
+async fn large_values_are_read() {
+    let Some(cluster) = Cluster::start(1).await else {
+        return;
+    };
+    let value = |at: usize| {
+        let address = format!(r#""address": "10.0.0.1:{}""#, at + 1);
+        format!(
+            r#"{{{address}, "metadata": {{"large": "{}"}}}}"#,
+            "x".repeat(10_000)
+        )
+    };
+    for at in 0..600 {
+        put(&cluster, &at.to_string(), &value(at)).await;
+    }
+    let pool = Pool::<Address>::new();
+    let _feeding = follow(&cluster).spawn(&pool);
+    until("all", || pool.len() == 600).await;
+}

@@ -40,7 +40,7 @@ async fn it_is_there_is_updated_stays_and_is_taken_out_at_once() {
     let Some(cluster) = Cluster::start(1).await else {
         return;
     };
-    let mut registration = registrar(&cluster).register(backend("a"));
+    let mut registration = registrar(&cluster).register(backend("a")).unwrap();
     while !registration.state().is_registered() {
         registration.changed().await;
     }
@@ -69,7 +69,7 @@ async fn dropping_it_takes_the_backend_out() {
     let Some(cluster) = Cluster::start(1).await else {
         return;
     };
-    let registration = registrar(&cluster).register(backend("a"));
+    let registration = registrar(&cluster).register(backend("a")).unwrap();
     until_there(&cluster, "a", true).await;
     drop(registration);
     let start = Instant::now();
@@ -82,7 +82,7 @@ async fn it_is_registered_anew_when_etcd_was_gone_for_longer_than_the_lease() {
     let Some(mut cluster) = Cluster::start(1).await else {
         return;
     };
-    let registration = registrar(&cluster).register(backend("a"));
+    let registration = registrar(&cluster).register(backend("a")).unwrap();
     until_there(&cluster, "a", true).await;
     cluster.kill_all();
     until("lost", || {
@@ -107,9 +107,9 @@ async fn it_is_registered_anew_when_etcd_was_gone_for_longer_than_the_lease() {
 #[tokio::test]
 async fn shutting_down_does_not_wait_for_an_etcd_that_is_not_there() {
     let registrar = Registrar::new(["http://127.0.0.1:1"], PREFIX).unwrap();
-    let mut registration = registrar.register(backend("a"));
+    let mut registration = registrar.register(backend("a")).unwrap();
     assert!(matches!(
-        registration.changed().await,
+        registration.changed().await.unwrap(),
         RegistrationState::Pending { error: Some(_), .. }
     ));
     let shutdown = registration.shutdown();
@@ -148,4 +148,83 @@ async fn one_that_is_killed_is_gone_when_its_lease_is_over() {
     server.wait().unwrap();
     assert!(value(&cluster, "killed").await.is_some());
     until_there(&cluster, "killed", false).await;
+}
+
+#[tokio::test]
+async fn updates_do_not_keep_the_lease_from_being_kept() {
+    let Some(cluster) = Cluster::start(1).await else {
+        return;
+    };
+    let registration = registrar(&cluster).register(backend("a")).unwrap();
+    until_there(&cluster, "a", true).await;
+    let start = Instant::now();
+    let mut weight = 1;
+    while start.elapsed() < Duration::from_secs(5) {
+        weight += 1;
+        registration.update(backend("a").weight(weight));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(
+            value(&cluster, "a").await.is_some(),
+            "after {:?}",
+            start.elapsed()
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_last_registration_of_an_id_counts() {
+    let Some(cluster) = Cluster::start(1).await else {
+        return;
+    };
+    let old = registrar(&cluster).register(backend("a")).unwrap();
+    until("old", || old.state().is_registered()).await;
+    let new = registrar(&cluster)
+        .register(backend("a").weight(2))
+        .unwrap();
+    until("new", || new.state().is_registered()).await;
+    old.update(backend("a").weight(9));
+    until("replaced", || {
+        matches!(old.state(), RegistrationState::Replaced)
+    })
+    .await;
+    let theirs = r#"{"address":"http://10.0.0.1:80","weight":2}"#;
+    assert_eq!(value(&cluster, "a").await.unwrap(), theirs);
+    old.shutdown().await;
+    assert_eq!(value(&cluster, "a").await.unwrap(), theirs);
+    // Somebody deletes the key by hand.
+    cluster
+        .client()
+        .await
+        .delete(format!("{PREFIX}a"), None)
+        .await
+        .unwrap();
+    until_there(&cluster, "a", true).await;
+    new.shutdown().await;
+    assert_eq!(value(&cluster, "a").await, None);
+}
+
+#[tokio::test]
+async fn shutting_down_after_an_error_takes_the_backend_out_by_another_node() {
+    let Some(mut cluster) = Cluster::start(3).await else {
+        return;
+    };
+    let registrar = registrar(&cluster).lease(Duration::from_secs(60)).unwrap();
+    let registration = registrar.register(backend("a")).unwrap();
+    until_there(&cluster, "a", true).await;
+    // One of the three, whichever: the leader, so that the others are busy with that, too.
+    let leader = cluster.leader().await;
+    cluster.kill(leader);
+    registration.update(backend("a").weight(3));
+    registration.shutdown().await;
+    until_there(&cluster, "a", false).await;
+}
+
+#[test]
+fn an_empty_id_is_refused() {
+    let registrar = Registrar::new(["http://127.0.0.1:1"], PREFIX).unwrap();
+    let error = registrar.register(backend("")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "invalid id \"\": expected one character or more"
+    );
 }
