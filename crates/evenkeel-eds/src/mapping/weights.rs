@@ -130,6 +130,11 @@ mod tests {
         );
         assert_eq!(shares, [u32::MAX - 1, 1, u32::MAX]);
         let shares = weights(
+            &[('a', u32::MAX), ('a', 1), ('b', 1)],
+            &[('a', 1), ('b', 9)],
+        );
+        assert_eq!(shares, [477_218_588, 1, u32::MAX]);
+        let shares = weights(
             &[('a', u32::MAX), ('b', u32::MAX - 1), ('c', 65_537)],
             &[('a', u32::MAX), ('b', u32::MAX - 2), ('c', 1)],
         );
