@@ -136,6 +136,7 @@ impl Registrar {
             wants,
             tells,
             left: None,
+            was_there: false,
         };
         Ok(Registration {
             wanted,
@@ -156,6 +157,8 @@ struct Keeping {
     tells: watch::Sender<RegistrationState>,
     /// A lease that the backend may be there by, and that nobody keeps.
     left: Option<i64>,
+    /// It has been there: from then on it does not take the place of another one.
+    was_there: bool,
 }
 
 /// A lease that was granted, and the stream that keeps it.
@@ -182,13 +185,10 @@ impl Keeping {
             };
             let error = match lease {
                 None => break self.revoke().await,
-                Some(Ok(mut lease)) => {
-                    self.revoke_before(&mut lease).await;
-                    match self.keep(&mut lease, &mut failures).await {
-                        Ok(()) => break Ok(()),
-                        Err(error) => error,
-                    }
-                }
+                Some(Ok(mut lease)) => match self.keep(&mut lease, &mut failures).await {
+                    Ok(()) => break Ok(()),
+                    Err(error) => error,
+                },
                 Some(Err(error)) => error,
             };
             self.complain(&error);
@@ -229,17 +229,6 @@ impl Keeping {
         Ok(())
     }
 
-    /// The new lease has taken the place of the one before, if there is one, which may be gone.
-    async fn revoke_before(&mut self, lease: &mut Lease) {
-        if let Some(before) = self.left.replace(lease.id) {
-            let key = self.put(lease).await;
-            if key.is_ok() {
-                let revoking = lease.client.lease_revoke(before);
-                let _ = self.registrar.cluster.within(revoking).await;
-            }
-        }
-    }
-
     async fn lease(&self) -> Result<Lease, BoxError> {
         let cluster = &self.registrar.cluster;
         let mut client = cluster.connect().await?;
@@ -259,7 +248,17 @@ impl Keeping {
     /// Keeps the backend there until it is to be gone.
     async fn keep(&mut self, lease: &mut Lease, failures: &mut u32) -> Result<(), BoxError> {
         let cluster = self.registrar.cluster.clone();
-        self.put(lease).await?;
+        let before = self.left.replace(lease.id);
+        if self.was_there {
+            self.put_again(lease, before.unwrap_or(lease.id)).await?;
+        } else {
+            self.put(lease).await?;
+            self.was_there = true;
+        }
+        if let Some(before) = before {
+            // It may be over, which is as good.
+            let _ = cluster.within(lease.client.lease_revoke(before)).await;
+        }
         *failures = 0;
         let mut beat = Instant::now() + lease.beat;
         loop {
@@ -281,7 +280,7 @@ impl Keeping {
                 self.left = None;
                 return Ok(());
             }
-            self.put_again(lease).await?;
+            self.put_again(lease, lease.id).await?;
         }
     }
 
@@ -296,14 +295,15 @@ impl Keeping {
         Ok(())
     }
 
-    /// Sees to it that it is there as it is wanted, unless it is another's by now.
-    async fn put_again(&mut self, lease: &mut Lease) -> Result<(), BoxError> {
+    /// Sees to it that it is there as it is wanted, unless it is another's by now: if it is there by
+    /// the lease that was its own, or not at all.
+    async fn put_again(&mut self, lease: &mut Lease, own: i64) -> Result<(), BoxError> {
         let Some((value, options)) = self.value(lease) else {
             return Ok(());
         };
         let key = &*self.key;
         let put = |value: String| TxnOp::put(key, value, Some(options.clone()));
-        let is_mine = Compare::lease(key, CompareOp::Equal, lease.id);
+        let is_mine = Compare::lease(key, CompareOp::Equal, own);
         let nobodys = Compare::create_revision(key, CompareOp::Equal, 0);
         // A transaction within one: if it is mine, or else if it is nobody's.
         let or_nobodys = Txn::new().when([nobodys]).and_then([put(value.clone())]);

@@ -173,14 +173,13 @@ async fn updates_do_not_keep_the_lease_from_being_kept() {
 
 #[tokio::test]
 async fn the_last_registration_of_an_id_counts() {
-    let Some(cluster) = Cluster::start(1).await else {
+    let Some(mut cluster) = Cluster::start(1).await else {
         return;
     };
-    let old = registrar(&cluster).register(backend("a")).unwrap();
+    let registrar = registrar(&cluster).lease(Duration::from_secs(30)).unwrap();
+    let old = registrar.register(backend("a")).unwrap();
     until("old", || old.state().is_registered()).await;
-    let new = registrar(&cluster)
-        .register(backend("a").weight(2))
-        .unwrap();
+    let new = registrar.register(backend("a").weight(2)).unwrap();
     until("new", || new.state().is_registered()).await;
     old.update(backend("a").weight(9));
     until("replaced", || {
@@ -188,6 +187,24 @@ async fn the_last_registration_of_an_id_counts() {
     })
     .await;
     let theirs = r#"{"address":"http://10.0.0.1:80","weight":2}"#;
+    assert_eq!(value(&cluster, "a").await.unwrap(), theirs);
+    // Nor does it take it back when it has to begin anew.
+    cluster.kill_all();
+    until("lost", || {
+        matches!(old.state(), RegistrationState::Lost { .. })
+    })
+    .await;
+    until("lost", || {
+        matches!(new.state(), RegistrationState::Lost { .. })
+    })
+    .await;
+    cluster.start_all();
+    cluster.ready().await;
+    until("replaced", || {
+        matches!(old.state(), RegistrationState::Replaced)
+    })
+    .await;
+    until("new", || new.state().is_registered()).await;
     assert_eq!(value(&cluster, "a").await.unwrap(), theirs);
     old.shutdown().await;
     assert_eq!(value(&cluster, "a").await.unwrap(), theirs);
