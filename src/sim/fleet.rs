@@ -62,7 +62,7 @@ impl Fleet {
     }
 
     /// The same for any other rule: which of the backends, whose values are their numbers, a client
-    /// uses.
+    /// uses. Numbers of none are left out; if nobody uses any, what is relative to the mean is NaN.
     pub fn choices(&self, choose: impl Fn(u32, &[Backend<u32>]) -> Vec<u32> + Sync) -> FleetReport {
         let count = self.backends.get();
         let backend = |number: u32| Backend::new(format!("backend-{number}"), number);
@@ -71,10 +71,12 @@ impl Fleet {
 
         let mut connections = vec![0u32; count as usize];
         for &backend in before.iter().flatten() {
-            connections[backend as usize] += 1;
+            if let Some(connections) = connections.get_mut(backend as usize) {
+                *connections += 1;
+            }
         }
-        let all: u32 = connections.iter().sum();
-        let mean = f64::from(all) / f64::from(count);
+        let all: f64 = connections.iter().map(|&number| f64::from(number)).sum();
+        let mean = all / f64::from(count);
         let relative = || connections.iter().map(|&number| f64::from(number) / mean);
         let variance = relative().map(|part| (part - 1.0).powi(2)).sum::<f64>() / f64::from(count);
 
@@ -85,7 +87,7 @@ impl Fleet {
         let _gone = backends.remove(gone as usize);
         let leaving = self.dropped(&before, &self.chosen(&backends, &choose), Some(gone));
         FleetReport {
-            size: f64::from(all) / f64::from(self.clients.get()),
+            size: all / f64::from(self.clients.get()),
             least: relative().fold(f64::INFINITY, f64::min),
             most: relative().fold(0.0, f64::max),
             deviation: variance.sqrt(),
