@@ -34,6 +34,6 @@ pub use self::driver::Ended;
 pub use self::file::{File, Format, InvalidFile};
 pub use self::follow::Follow;
 pub use self::simple::{fixed, once};
-pub use self::source::{Skipped, Source, Update, Updates, source};
+pub use self::source::{Source, Update, Updates, source};
 pub use self::spawn::{Feeding, spawn};
 pub use self::tower::follow;

@@ -79,7 +79,7 @@ pub(super) enum What<V> {
 
 /// An entry of a source that is not taken, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Skipped {
+pub(super) struct Skipped {
     pub(super) entry: Arc<str>,
     pub(super) why: Arc<str>,
 }
@@ -122,8 +122,8 @@ impl<V> Update<V> {
         self
     }
 
-    /// An entry is no good: if a member has this id, it stays as it is. It becomes an [event](crate::set::Happened::Skipped) and is counted in
-    /// the pool's status.
+    /// An entry is no good: if a member has this id, it stays as it is. It becomes an
+    /// [event](crate::set::Happened::Skipped) and is counted in the pool's status.
     pub fn skip(mut self, entry: impl Into<Arc<str>>, why: impl fmt::Display) -> Self {
         self.skipped.push(Skipped {
             entry: entry.into(),
