@@ -23,7 +23,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "[[backend]]",
         "adress = \"a:1\"",
-        "backend[0].adress: unknown field `adress`, expected one of `address`, `id`, `weight`, `priority`, `zone`, `hash_key`, `max_in_flight`, `server_name`, `metadata`",
+        "backend[0].adress: unknown field `adress`, expected one of `address`, `id`, `weight`, `priority`, `zone`, `hash_key`, `max_in_flight`, `server_name`, `health`, `metadata`",
     ),
     (
         "[replay]",
